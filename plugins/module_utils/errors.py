@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong, one class per way a caller has to react."""
+
+from __future__ import annotations
+
+
+class HpcJupyterError(Exception):
+    """An error whose text is meant for the user: what failed, where, and what to do."""
+
+
+class BadInput(HpcJupyterError):
+    """A value was refused before anything was contacted or changed."""
+
+    def __init__(self, field: str, problem: str, *, hint: str = "") -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}" + (f". {hint}" if hint else ""))
+
+
+class RecordError(HpcJupyterError):
+    """A record exists but cannot be used: newer schema, foreign owner."""
+
+
+class SchedulerUnavailable(HpcJupyterError):
+    """The scheduler could not be asked; nothing is known about the job."""
+
+
+class SubmitRefused(HpcJupyterError):
+    """The scheduler refused the job, in its own words; there is no job."""
+
+
+class SubmitUnclear(HpcJupyterError):
+    """The submit neither succeeded nor failed for certain; the job may exist."""
+
+
+class Busy(HpcJupyterError):
+    """Another process is changing the same session right now."""

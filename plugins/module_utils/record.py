@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record: where a session is. The one source of truth, written and read only here.
+
+States: ``intended`` → ``submitted`` → ``starting`` → ``ready`` → ``ended``. A job that waits in the queue
+is ``submitted`` in the record; answers add ``queued`` and ``unknown`` from what the scheduler says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Callable, Iterator
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import RecordError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
+
+SCHEMA = 1
+
+INTENDED = "intended"
+SUBMITTED = "submitted"
+QUEUED = "queued"
+STARTING = "starting"
+READY = "ready"
+ENDED = "ended"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One session; times are ISO 8601 in UTC, empty where not known yet.
+
+    ``how`` says how an ended session ended: ``finished``, ``stopped``, ``failed``, ``idle``,
+    ``time limit``, ``superseded`` or ``lost``. ``socket`` or ``port`` (of 127.0.0.1) is where it listens on ``node``.
+    ``host_keys`` are the node's public host keys, ``TYPE BASE64``.
+    """
+
+    session: str
+    cluster: str
+    account: str
+    scheduler: str
+    generation: int = 0
+    state: str = INTENDED
+    how: str = ""
+    reason: str = ""
+    job_id: str = ""
+    login_host: str = ""
+    node: str = ""
+    addresses: list[str] = field(default_factory=list)
+    host_keys: list[str] = field(default_factory=list)
+    socket: str = ""
+    port: int = 0
+    base_url: str = ""
+    tls_sha256: str = ""
+    step_host_key: str = ""
+    pid: int = 0
+    jupyter_version: str = ""
+    submitted_at: str = ""
+    started_at: str = ""
+    ends_at: str = ""
+    log: str = ""
+    version: str = VERSION
+    schema: int = SCHEMA
+
+
+def now() -> str:
+    """This moment as the record writes it."""
+    return timestamp(time.time())
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as the record writes them."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def read(path: str) -> Record | None:
+    """The record at ``path``; ``None`` where there is none, or what is there is torn or foreign.
+
+    Raises ``RecordError`` for a record of a newer schema. Opens the file instead of asking for its
+    attributes, so that NFS clients revalidate it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            owner = os.fstat(stream.fileno()).st_uid
+            content = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return parse(content, path=path) if owner == os.geteuid() else None
+
+
+def parse(content: bytes, *, path: str) -> Record | None:
+    """The record in ``content``, or ``None`` if it is torn or not a record."""
+    try:
+        data = json.loads(content.decode("utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+        return None
+    if data["schema"] > SCHEMA:
+        raise RecordError(
+            f"{path} was written by hpc.jupyter {data.get('version', 'of a newer release')}, this is {VERSION}: "
+            "update hpc.jupyter on this side"
+        )
+    return _build(data)
+
+
+def _build(data: dict[str, Any]) -> Record | None:
+    default = Record("", "", "", "")
+    known = {item.name: data[item.name] for item in fields(Record) if item.name in data}
+    if not all(_fits(getattr(default, name), value) for name, value in known.items()):
+        return None
+    try:
+        return Record(**known)
+    except TypeError:
+        return None
+
+
+def _fits(example: object, value: object) -> bool:
+    if isinstance(example, list):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return type(value) is type(example)
+
+
+def write(path: str, record: Record) -> None:
+    """Put ``record`` at ``path``, whole or not at all."""
+    write_private(path, json.dumps(asdict(record), indent=2).encode() + b"\n")
+
+
+def update(path: str, change: Callable[[Record | None], Record | None]) -> Record | None:
+    """Replace the record by ``change(record)``, one writer at a time; ``None`` from ``change`` leaves it."""
+    with _only_writer(path):
+        changed = change(read(path))
+        if changed is not None:
+            write(path, changed)
+        return changed
+
+
+@contextlib.contextmanager
+def _only_writer(path: str, *, lease_seconds: float = 10.0) -> Iterator[None]:
+    """Hold ``path.writing`` for the milliseconds that an update takes; one left by a dead writer is broken."""
+    marker = f"{path}.writing"
+    deadline = time.monotonic() + lease_seconds
+    while True:
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            break
+        except FileExistsError:
+            if time.monotonic() > deadline:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(marker)
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(marker)
+
+
+def ended(record: Record, *, how: str, reason: str) -> Record:
+    """``record`` as it is once its session is over."""
+    return replace(record, state=ENDED, how=how, reason=reason)

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person asks for, checked before anything is contacted or changed.
+
+Every check raises ``BadInput`` with the field's name, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Mapping
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:,@+=/&|*()\[\]-]{0,127}")
+_TIME = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")
+_MEMORY = re.compile(r"[1-9]\d{0,8}[KMGT]")
+_GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
+_COUNT = re.compile(r"[1-9]\d{0,5}")
+_SECONDS = re.compile(r"0|[1-9]\d{0,8}")
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{1,253})?")
+_OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "--job-name", "--parsable", "--array",
+                "--wait", "--chdir", "-o", "-e", "-J", "-a", "-W", "-D")
+"""Scheduler options that this collection sets itself, or that would put secrets or other jobs in."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the job gets, in the field's terms; an empty string leaves it to the cluster's default.
+
+    ``time`` is ``[D-]H:MM:SS``; ``memory`` is per node, ``8G``; ``gpus`` is ``2`` or ``a100:2``;
+    ``project`` is the account, project or allocation that is charged; ``extra`` are scheduler options as they are.
+    """
+
+    time: str = ""
+    cpus: str = ""
+    memory: str = ""
+    gpus: str = ""
+    gres: str = ""
+    partition: str = ""
+    project: str = ""
+    qos: str = ""
+    constraint: str = ""
+    reservation: str = ""
+    nodes: str = ""
+    exclusive: bool = False
+    mail_user: str = ""
+    mail_type: str = ""
+    dependency: str = ""
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One session as it is asked for; ``request.json`` holds it for the supervisor.
+
+    ``directory`` is where notebooks open, empty for the home directory. ``offer`` is ``socket`` (a Unix socket in a
+    private directory) or ``loopback`` (a port of 127.0.0.1, for route ``local``). ``idle_seconds`` stops a session
+    that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may take to answer.
+    """
+
+    session: str
+    account: str
+    cluster: str
+    scheduler: str
+    resources: Resources = field(default_factory=Resources)
+    directory: str = ""
+    offer: str = "socket"
+    idle_seconds: int = 0
+    startup_seconds: int = 180
+
+    def to_json(self) -> bytes:
+        """The request as ``request.json`` holds it."""
+        return json.dumps(asdict(self), indent=2).encode() + b"\n"
+
+
+def from_json(content: bytes) -> Request:
+    """The request that ``to_json`` wrote; raises ``BadInput`` for anything else."""
+    try:
+        data = json.loads(content.decode("utf-8"))
+        return build(**data)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadInput("request.json", f"is not a request ({error})") from error
+
+
+def build(
+    *, session: str, account: str, cluster: str, scheduler: str, resources: Mapping[str, Any] | None = None,
+    directory: str = "", offer: str = "socket", idle_seconds: object = 0, startup_seconds: object = 180,
+) -> Request:
+    """A checked ``Request`` from plain values, as modules and JSON files give them."""
+    return Request(
+        session=session_name(session),
+        account=account,
+        cluster=cluster,
+        scheduler=scheduler,
+        resources=build_resources(resources or {}),
+        directory=check_directory(directory),
+        offer=_one_of("offer", offer, ("socket", "loopback")),
+        idle_seconds=_seconds("idle_seconds", idle_seconds),
+        startup_seconds=_seconds("startup_seconds", startup_seconds),
+    )
+
+
+def build_resources(values: Mapping[str, Any]) -> Resources:
+    """Checked ``Resources``; unknown names are refused, ``None`` means not asked for."""
+    known = [item.name for item in fields(Resources)]
+    for name in values:
+        if name not in known:
+            raise BadInput(name, "is not a resource", hint=f"Known are: {', '.join(known)}")
+    given = {name: value for name, value in values.items() if value is not None}
+    return Resources(**{name: _check_resource(name, value) for name, value in given.items()})
+
+
+def _check_resource(name: str, value: Any) -> Any:
+    if name == "exclusive":
+        if not isinstance(value, bool):
+            raise BadInput(name, f"{value!r} is not a boolean", hint="Write true or false")
+        return value
+    if name == "extra":
+        return tuple(_extra_option(option) for option in value)
+    text = str(value)
+    return _RESOURCE_CHECKS.get(name, _word)(name, text) if text else ""
+
+
+def session_name(value: str) -> str:
+    """A session's name: letters, digits, ``_`` and ``-``, 32 at most."""
+    return _matching("session", value, _NAME, "Use up to 32 letters, digits, '_' or '-', a letter or digit first")
+
+
+def time_seconds(value: str) -> int:
+    """The seconds in a walltime ``[D-]H:MM:SS``."""
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise BadInput(
+            "time", f"{value!r} is not a walltime",
+            hint='Write [D-]H:MM:SS in quotes, such as "2:00:00" for two hours or "1-12:00:00" for a day and a half',
+        )
+    parts = {name: int(text or 0) for name, text in match.groupdict().items()}
+    total = ((parts["days"] * 24 + parts["hours"]) * 60 + parts["minutes"]) * 60 + parts["seconds"]
+    if total < 60:
+        raise BadInput("time", f"{value!r} is shorter than a minute", hint='Write a longer one, such as "2:00:00"')
+    return total
+
+
+def check_directory(value: str) -> str:
+    """A start directory: absolute, or below the home directory with ``~/``, or empty for the home directory."""
+    if "\n" in value or "\0" in value:
+        raise BadInput("directory", "holds a line break or a NUL")
+    if value and value != "~" and not value.startswith(("/", "~/")):
+        raise BadInput("directory", f"{value!r} is relative", hint="Start it with / or ~/")
+    return value
+
+
+def _walltime(_name: str, value: str) -> str:
+    time_seconds(value)
+    return value
+
+
+def _word(name: str, value: str) -> str:
+    return _matching(name, value, _WORD, "Use letters, digits and the schedulers' own signs, no spaces or line breaks")
+
+
+def _memory(name: str, value: str) -> str:
+    return _matching(name, value, _MEMORY, "Write a number and K, M, G or T, such as 8G")
+
+
+def _gpus(name: str, value: str) -> str:
+    return _matching(name, value, _GPUS, "Write a number, or a type and a number, such as 1 or a100:2")
+
+
+def _count(name: str, value: str) -> str:
+    return _matching(name, value, _COUNT, "Write a number from 1")
+
+
+def _mail(name: str, value: str) -> str:
+    return _matching(name, value, _MAIL, "Write one mail address")
+
+
+_RESOURCE_CHECKS = {
+    "time": _walltime,
+    "memory": _memory,
+    "gpus": _gpus,
+    "cpus": _count,
+    "nodes": _count,
+    "mail_user": _mail,
+}
+
+
+def _extra_option(value: object) -> str:
+    text = str(value)
+    if not text.startswith("-") or any(ord(char) < 32 for char in text):
+        raise BadInput("extra", f"{text!r} is not an option", hint="Write one option a list item, such as --licenses=a:1")
+    option = text.split("=", 1)[0] if text.startswith("--") else text[:2]
+    if option in _OWN_OPTIONS:
+        raise BadInput("extra", f"{option} is set by hpc.jupyter itself and cannot be given")
+    return text
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise BadInput(name, f"{value!r} is not one of {', '.join(allowed)}")
+    return value
+
+
+def _seconds(name: str, value: object) -> int:
+    return int(_matching(name, str(value), _SECONDS, "Write a number of seconds"))
+
+
+def _matching(name: str, value: str, pattern: re.Pattern[str], hint: str) -> str:
+    if pattern.fullmatch(value) is None:
+        raise BadInput(name, f"{value!r} is not allowed", hint=hint)
+    return value

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The interface that every scheduler has; adding one is one file beside this and its row in ``__init__.py``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
+
+PENDING = "pending"
+RUNNING = "running"
+GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the scheduler says of one job; when it cannot say, ``SchedulerUnavailable`` is raised instead.
+
+    ``reason`` is the scheduler's own word; ``hopeless`` marks a pending job that can never start.
+    ``how`` says how a job that is gone ended, where the scheduler still knows: ``finished``, ``stopped``, ``failed``
+    or ``time limit``. ``starts_at`` is an estimate while pending. Times are as the record writes them.
+    """
+
+    job_id: str
+    phase: str
+    reason: str = ""
+    hopeless: bool = False
+    how: str = ""
+    node: str = ""
+    starts_at: str = ""
+    ends_at: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job to submit: ``argv`` is the job script (an absolute path) and its arguments.
+
+    ``name`` is the key under which the job is found again; ``directory`` and ``log`` are absolute paths that exist.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    directory: str
+    log: str
+    resources: Resources
+
+
+class Scheduler(ABC):
+    """One scheduler, asked through its own commands on the account, as the account."""
+
+    name: str
+
+    @abstractmethod
+    def submit(self, order: Order) -> str:
+        """Submit and return the job's id; raises ``SubmitRefused`` or ``SubmitUnclear``."""
+
+    @abstractmethod
+    def query(self, job_id: str) -> Job:
+        """What is known of one job; raises ``SchedulerUnavailable`` rather than guess ``gone``."""
+
+    @abstractmethod
+    def find(self, name: str) -> list[Job]:
+        """The account's jobs called ``name`` that are pending or running; raises ``SchedulerUnavailable``."""
+
+    @abstractmethod
+    def cancel(self, job_id: str) -> None:
+        """End a job; one that is already gone is fine. Raises ``SchedulerUnavailable``."""
