@@ -36,3 +36,7 @@ class SubmitUnclear(HpcJupyterError):
 
 class Busy(HpcJupyterError):
     """Another process is changing the same session right now."""
+
+
+class NotSetUp(HpcJupyterError):
+    """The account lacks what the roles install."""

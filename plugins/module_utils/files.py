@@ -50,3 +50,13 @@ def read_tail(path: str, *, lines: int, limit_bytes: int = 65536) -> list[str]:
     except FileNotFoundError:
         return []
     return text.splitlines()[-lines:] if lines > 0 else []
+
+
+def age_seconds(path: str) -> float | None:
+    """How long ago ``path`` was written, by its own file system's clock; ``None`` if it is gone."""
+    try:
+        written = os.stat(path).st_mtime
+    except FileNotFoundError:
+        return None
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), prefix=".clock-") as probe:
+        return os.stat(probe.name).st_mtime - written

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands of the account: argument lists, a deadline, C locale, UTC."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Sequence
+
+_MARK = "hpc-jupyter-path:"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended; ``timed_out`` means that it was killed at its deadline and ``code`` says nothing."""
+
+    code: int
+    out: str
+    err: str
+    timed_out: bool = False
+
+
+def run(argv: Sequence[str], *, timeout_seconds: float) -> Result:
+    """Run ``argv`` to its end or its deadline; raises ``FileNotFoundError`` if there is no such command."""
+    path = find_command(argv[0])
+    environment = dict(os.environ, LC_ALL="C", TZ="UTC")
+    try:
+        done = subprocess.run(  # pylint: disable=subprocess-run-check
+            [path, *argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=timeout_seconds, env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        return Result(-1, _text(error.stdout), _text(error.stderr), timed_out=True)
+    return Result(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def find_command(name: str) -> str:
+    """The path of a command on PATH, or on a login shell's PATH, which ssh's own shells often lack."""
+    found = shutil.which(name) or shutil.which(name, path=_login_path())
+    if found is None:
+        raise FileNotFoundError(f"there is no {name} on PATH, nor on a login shell's PATH")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _login_path() -> str:
+    try:
+        done = subprocess.run(  # pylint: disable=subprocess-run-check
+            ["bash", "-lc", f'echo; echo "{_MARK}$PATH"'],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    marked = [line[len(_MARK):] for line in _text(done.stdout).splitlines() if line.startswith(_MARK)]
+    return marked[-1] if marked else ""
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "replace")

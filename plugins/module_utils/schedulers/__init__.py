@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schedulers by their names."""
+
+from __future__ import annotations
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm import Slurm
+
+SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm}
+
+
+def by_name(name: str) -> Scheduler:
+    """The scheduler called ``name``."""
+    if name not in SCHEDULERS:
+        raise BadInput("scheduler", f"{name!r} is not one of {', '.join(SCHEDULERS)}")
+    return SCHEDULERS[name]()

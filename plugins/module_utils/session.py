@@ -1,0 +1,317 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One session on one account: observe it, find or submit it, wait for it, stop it.
+
+Everything here runs on the account, as the account; the caller turns ``HpcJupyterError`` into its own kind of failure.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass, replace
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    HpcJupyterError,
+    NotSetUp,
+    SchedulerUnavailable,
+    SubmitRefused,
+    SubmitUnclear,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import (
+    age_seconds,
+    make_private_directory,
+    write_private,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
+from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import Observed, Plan, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Job, Order, Scheduler
+
+_LOCK_WAIT_SECONDS = 90.0
+_WATCH_SECONDS = 0.1
+_SETTLED_SECONDS = 2.0
+_QUERY_PAUSES = (0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an act led to: the session before and after it."""
+
+    before: View
+    after: View
+    changed: bool
+
+
+def job_name(session: str) -> str:
+    """The job's name: the key under which a session's job is found again."""
+    return f"hpc-jupyter-{session}"
+
+
+def observe(layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool = False) -> Observed:
+    """Record and scheduler's word; jobs are searched for ``by_name`` too when asked, or when the record has no id."""
+    path = layout.session(name).record
+    record = rec.read(path)
+    age = age_seconds(path) if record else None
+    live = record is not None and record.state != rec.ENDED
+    try:
+        job = scheduler.query(record.job_id) if record and live and record.job_id else None
+        search = by_name or (live and job is None)
+        named = tuple(scheduler.find(job_name(name))) if search else ()
+    except SchedulerUnavailable as error:
+        return Observed(record, trouble=str(error), age_seconds=age or 0.0)
+    latest = rec.read(path)
+    return Observed(latest, job, named, age_seconds=age or 0.0)
+
+
+def look(layout: Layout, name: str, scheduler: Scheduler) -> View:
+    """The session as it really is."""
+    return planning.view(observe(layout, name, scheduler))
+
+
+def names(layout: Layout) -> list[str]:
+    """The names of the sessions that this account has a record of."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(layout.sessions) if os.path.isdir(layout.session(name).path))
+    return []
+
+
+def decide(request: Request, layout: Layout, scheduler: Scheduler) -> Plan:
+    """What ``find_or_submit`` would do; changes nothing."""
+    check_set_up(layout, account=request.account)
+    _start_directory(request)
+    return planning.plan(observe(layout, request.session, scheduler, by_name=True))
+
+
+def find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
+    """The session that ``request`` names: the one that lives, or a new one; at most one job, whoever else asks."""
+    check_set_up(layout, account=request.account)
+    _start_directory(request)
+    files = layout.session(request.session)
+    make_private_directory(files.path)
+    with held(files.lock, wait_seconds=_LOCK_WAIT_SECONDS, what=f"session {request.session}"):
+        return _act(_settled_plan(request, layout, scheduler), request, layout, scheduler)
+
+
+def _settled_plan(request: Request, layout: Layout, scheduler: Scheduler) -> Plan:
+    """The plan once an earlier, unclear submit has either shown its job or had its time."""
+    deadline = time.monotonic() + planning.AMBIGUOUS_SECONDS + 5
+    while True:
+        observed = observe(layout, request.session, scheduler, by_name=True)
+        decided = planning.plan(observed)
+        if decided.action != planning.AWAIT:
+            return decided
+        if observed.trouble or time.monotonic() > deadline:
+            raise SchedulerUnavailable(
+                f"{scheduler.name} cannot be asked on {socket.gethostname()}, so nothing was submitted: "
+                f"{observed.trouble}. Try again when it answers"
+            )
+        time.sleep(1.0)
+
+
+def _act(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
+    if decided.action == planning.KEEP:
+        return Outcome(decided.view, decided.view, changed=False)
+    if decided.action == planning.ADOPT and decided.job is not None:
+        _adopt(decided.job, request, layout)
+    else:
+        _submit(request, layout, scheduler)
+    return Outcome(decided.view, look(layout, request.session, scheduler), changed=True)
+
+
+def _adopt(job: Job, request: Request, layout: Layout) -> None:
+    files = layout.session(request.session)
+    known = rec.read(files.record) or _blank(request, files)
+    rec.update(files.record, lambda latest: replace(_revived(latest or known), job_id=job.job_id))
+
+
+def _revived(record: Record) -> Record:
+    return replace(record, state=rec.SUBMITTED, how="", reason="") if record.state in (rec.INTENDED, rec.ENDED) else record
+
+
+def _submit(request: Request, layout: Layout, scheduler: Scheduler) -> None:
+    files = layout.session(request.session)
+    intention = _intend(request, files)
+    order = _order(request, layout, generation=intention.generation)
+    try:
+        job_id = scheduler.submit(order)
+    except SubmitUnclear as error:
+        job_id = _found_again(scheduler, order.name, unclear=error)
+    except (SubmitRefused, SchedulerUnavailable, BadInput) as error:
+        _conclude(files, intention.generation, how="failed", reason=str(error))
+        raise
+    rec.update(files.record, lambda latest: _submitted(latest, intention, job_id=job_id))
+
+
+def _intend(request: Request, files: SessionFiles) -> Record:
+    """Write down what is about to be done, with fresh secrets, before it is done."""
+    previous = rec.read(files.record)
+    intention = replace(_blank(request, files), generation=(previous.generation if previous else 0) + 1)
+    write_private(files.token, base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"="))
+    write_private(files.cookie_secret, secrets.token_bytes(64))
+    write_private(files.request, request.to_json())
+    write_private(files.log, b"")
+    rec.write(files.record, intention)
+    return intention
+
+
+def _blank(request: Request, files: SessionFiles) -> Record:
+    return Record(
+        session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
+        login_host=socket.gethostname(), base_url=f"/{secrets.token_hex(8)}/", submitted_at=rec.now(), log=files.log,
+    )
+
+
+def _order(request: Request, layout: Layout, *, generation: int) -> Order:
+    files = layout.session(request.session)
+    return Order(
+        name=job_name(request.session),
+        argv=(layout.job_script, files.path, str(generation)),
+        directory=os.path.expanduser("~"),
+        log=files.log,
+        resources=request.resources,
+    )
+
+
+def _submitted(latest: Record | None, intention: Record, *, job_id: str) -> Record | None:
+    """Note the job's id, without overwriting what the supervisor may already have written."""
+    if latest is None or latest.generation != intention.generation:
+        return None
+    state = rec.SUBMITTED if latest.state == rec.INTENDED else latest.state
+    return replace(latest, state=state, job_id=job_id)
+
+
+def _found_again(scheduler: Scheduler, name: str, *, unclear: SubmitUnclear) -> str:
+    """The id of a job whose submit was unclear, looked up by name for as long as it may still appear."""
+    deadline = time.monotonic() + planning.AMBIGUOUS_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(SchedulerUnavailable):
+            jobs = scheduler.find(name)
+            if jobs:
+                return jobs[0].job_id
+        time.sleep(1.0)
+    raise SubmitUnclear(f"{unclear}. No job called {name} has appeared yet; run the same command again to look for it")
+
+
+def _conclude(files: SessionFiles, generation: int, *, how: str, reason: str) -> None:
+    """Write the end of a session, unless its supervisor or a newer generation has spoken."""
+
+    def change(latest: Record | None) -> Record | None:
+        if latest is None or latest.generation != generation or latest.state == rec.ENDED:
+            return None
+        return rec.ended(latest, how=how, reason=reason)
+
+    rec.update(files.record, change)
+
+
+def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> View:
+    """Watch the session until it is ready or over, or has been in a new state for a moment, or ``seconds`` are over.
+
+    The record is read ten times a second; the scheduler is asked ever more seldom, down to twice a minute.
+    A job that can never start is cancelled, and its session ended with the scheduler's own reason.
+    """
+    deadline = time.monotonic() + seconds
+    first = current = look(layout, name, scheduler)
+    changed_at = time.monotonic()
+    pauses = list(_QUERY_PAUSES)
+    while not current.is_final and time.monotonic() < deadline:
+        if current.hopeless:
+            return _withdraw(layout, name, scheduler, current)
+        if current.state != first.state and time.monotonic() - changed_at > _SETTLED_SECONDS:
+            break
+        pause = pauses.pop(0) if len(pauses) > 1 else pauses[0]
+        _watch(layout, name, until=min(deadline, time.monotonic() + pause))
+        previous, current = current, look(layout, name, scheduler)
+        changed_at = changed_at if current.state == previous.state else time.monotonic()
+    return _settle(layout, name, current)
+
+
+def _watch(layout: Layout, name: str, *, until: float) -> None:
+    """Return as soon as the record changes."""
+    path = layout.session(name).record
+    before = rec.read(path)
+    while time.monotonic() < until and rec.read(path) == before:
+        time.sleep(_WATCH_SECONDS)
+
+
+def _withdraw(layout: Layout, name: str, scheduler: Scheduler, current: View) -> View:
+    record = current.record
+    if record is None:
+        return current
+    scheduler.cancel(record.job_id)
+    reason = f"the job can never start ({record.reason}), so it was withdrawn"
+    _conclude(layout.session(name), record.generation, how="failed", reason=reason)
+    return View(rec.read(layout.session(name).record))
+
+
+def _settle(layout: Layout, name: str, current: View) -> View:
+    """Keep in the record what the scheduler said of a job that ended without its supervisor's word."""
+    record = current.record
+    if record is not None and record.state == rec.ENDED:
+        _conclude(layout.session(name), record.generation, how=record.how, reason=record.reason)
+        return View(rec.read(layout.session(name).record))
+    return current
+
+
+def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> Outcome:
+    """End the session's job, whichever it is found by, and wait until it is gone.
+
+    Raises ``SchedulerUnavailable`` if that cannot be made sure of within ``seconds``.
+    """
+    files = layout.session(name)
+    if not os.path.isdir(files.path):
+        return Outcome(View(None), View(None), changed=False)
+    with held(files.lock, wait_seconds=_LOCK_WAIT_SECONDS, what=f"session {name}"):
+        observed = observe(layout, name, scheduler, by_name=True)
+        if observed.trouble:
+            raise SchedulerUnavailable(f"{scheduler.name} cannot be asked, so nothing was stopped: {observed.trouble}")
+        before = planning.view(observed)
+        jobs = _job_ids(observed)
+        for job_id in jobs:
+            scheduler.cancel(job_id)
+        _await_gone(name, scheduler, jobs, seconds=seconds)
+        if observed.record is not None:
+            _conclude(files, observed.record.generation, how="stopped", reason="stopped by its owner")
+        return Outcome(before, View(rec.read(files.record)), changed=bool(jobs))
+
+
+def _job_ids(observed: Observed) -> list[str]:
+    recorded = [observed.job.job_id] if observed.job is not None and planning.view(observed).is_live else []
+    return recorded + [job.job_id for job in observed.named if job.job_id not in recorded]
+
+
+def _await_gone(name: str, scheduler: Scheduler, jobs: list[str], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while jobs:
+        left = [job.job_id for job in scheduler.find(job_name(name)) if job.job_id in jobs]
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise HpcJupyterError(f"job {left[0]} was cancelled but is still there after {seconds:.0f} seconds")
+        time.sleep(0.2)
+
+
+def check_set_up(layout: Layout, *, account: str) -> None:
+    """Raise ``NotSetUp`` unless the roles have been here."""
+    for path in (layout.job_script, layout.command, layout.environment_script):
+        if not os.path.exists(path):
+            raise NotSetUp(
+                f"{account} is not set up: {path} is missing. "
+                f"Run: hpc-jupyter setup {account} (or: ansible-playbook hpc.jupyter.setup --limit {account})"
+            )
+
+
+def _start_directory(request: Request) -> None:
+    path = os.path.expanduser(request.directory or "~")
+    if not os.path.isdir(path):
+        raise BadInput("directory", f"{path} is not a directory on {socket.gethostname()}")
