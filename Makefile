@@ -1,0 +1,46 @@
+# make launch · make test · make lint · make lab · make lock · make clean
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+
+.PHONY: help launch test lint lab lock package clean
+
+help:
+	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
+	@echo 'make test     run all tests (root; LAB=skip leaves out those that need root)'
+	@echo 'make lint     run the linters alone'
+	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
+	@echo 'make package  build the wheel and the collection tarball into dist/'
+	@echo 'make lock     write requirements/*.txt anew'
+	@echo 'make clean    remove what the other targets made'
+
+launch:
+	@tools/venv.sh run
+	@exec $(BIN)/hpc-jupyter launch local $(ARGS)
+
+test:
+	@tools/venv.sh dev
+	@exec $(BIN)/python tests/run.py $(PARTS)
+
+lint:
+	@tools/venv.sh dev
+	@exec $(BIN)/python tests/run.py lint
+
+lab:
+	@tools/venv.sh dev
+	@PYTHONPATH=tests/lab $(BIN)/python -m hpclab up
+
+package:
+	@tools/venv.sh dev
+	@mkdir -p dist
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/ansible-galaxy collection build --force --output-path dist .
+
+lock:
+	@tools/venv.sh dev
+	@exec $(BIN)/python tools/lock.py
+
+clean:
+	@rm -rf .venv .build dist .ansible
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
