@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The account's directory: may it be used, does it exist, whose is it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import Mapping
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path and what it would be: texts for the diff, empty where there is nothing."""
+
+    path: str
+    before: str
+    after: str
+
+
+def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
+    """Refuse root, someone else's directory, and a home that takes no files; raises ``HpcJupyterError``.
+
+    With ``probe`` a file is written, read back and removed, which finds a full disk or quota; without, nothing is
+    touched.
+    """
+    if os.geteuid() == 0 and not allow_root:
+        raise HpcJupyterError("this account is root: log in to the cluster as the person whose notebooks these will be")
+    existing = _existing(layout.root)
+    if not os.path.isdir(existing):
+        raise HpcJupyterError(f"{existing} is in the way: it is not a directory")
+    if existing == layout.root and os.stat(existing).st_uid != os.geteuid():
+        raise HpcJupyterError(f"{existing} belongs to another user")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise HpcJupyterError(f"{existing} cannot be written to by this account")
+    if probe:
+        _probe(existing)
+
+
+def plan(layout: Layout, *, facts: Mapping[str, str] | None) -> list[Change]:
+    """What ``apply`` would change; with ``facts``, ``account.json`` too."""
+    directories = [layout.root, layout.server, layout.sessions] if facts else [layout.root]
+    changes = [Change(path, _mode(path), "directory 0700") for path in directories]
+    if facts:
+        changes.append(Change(layout.account, _text(layout.account), _account_json(facts)))
+    return [change for change in changes if change.before != change.after]
+
+
+def apply(layout: Layout, changes: list[Change]) -> None:
+    """Carry out what ``plan`` found."""
+    for change in changes:
+        if change.path == layout.account:
+            write_private(change.path, change.after.encode())
+        else:
+            make_private_directory(change.path)
+
+
+def python_version() -> str:
+    """The version of the Python that this runs on."""
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def _account_json(facts: Mapping[str, str]) -> str:
+    return json.dumps({"schema": SCHEMA, **facts, "version": VERSION}, indent=2) + "\n"
+
+
+def _existing(path: str) -> str:
+    """``path``, or the nearest directory above it that exists."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _probe(directory: str) -> None:
+    content = os.urandom(4096)
+    try:
+        with tempfile.TemporaryFile(dir=directory) as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            stream.seek(0)
+            kept = stream.read()
+    except OSError as error:
+        raise HpcJupyterError(_full(directory, error.strerror or str(error))) from error
+    if kept != content:
+        raise HpcJupyterError(_full(directory, "what was written did not come back"))
+
+
+def _full(directory: str, problem: str) -> str:
+    return f"a file of 4 KiB could not be written in {directory}: {problem}. Is the disk or the quota full?"
+
+
+def _mode(path: str) -> str:
+    try:
+        return f"directory {os.stat(path).st_mode & 0o7777:04o}"
+    except FileNotFoundError:
+        return ""
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,109 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module hpc.jupyter.account."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: account
+short_description: Check an account and make its directory
+version_added: 0.1.0
+description:
+  - Refuses an account on which sessions cannot or should not run, before anything is changed.
+  - Makes the account's directory and, when O(account) is given, C(account.json), which says whose it is.
+author: the hpc.jupyter contributors
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows the directories and C(account.json).
+options:
+  root:
+    description: The account's directory; a leading C(~) is the home directory.
+    type: str
+    required: true
+  allow_root:
+    description: Whether the user root is accepted, as on one's own machine.
+    type: bool
+    default: false
+  account:
+    description: The account's name in the inventory. If empty, only O(root) is made.
+    type: str
+    default: ""
+  cluster:
+    description: The cluster's name.
+    type: str
+    default: ""
+  scheduler:
+    description: The cluster's scheduler.
+    type: str
+    default: none
+  tls:
+    description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+"""
+
+EXAMPLES = r"""
+- name: Make the account's directory
+  hpc.jupyter.account:
+    root: ~/.local/share/hpc-jupyter/cori
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+"""
+
+RETURN = r"""
+root:
+  description: The account's directory, as an absolute path.
+  returned: success
+  type: str
+  sample: /home/alice/.local/share/hpc-jupyter/cori
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import account
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+
+ARGUMENTS = {
+    "root": {"type": "str", "required": True},
+    "allow_root": {"type": "bool", "default": False},
+    "account": {"type": "str", "default": ""},
+    "cluster": {"type": "str", "default": ""},
+    "scheduler": {"type": "str", "default": "none"},
+    "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+}
+
+
+def main() -> None:
+    """Check the account, then make what is missing."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        module.exit_json(**_run(module))
+    except (HpcJupyterError, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+def _run(module: AnsibleModule) -> dict[str, object]:
+    layout = Layout.at(module.params["root"])
+    account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
+    facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "tls")}
+    changes = account.plan(layout, facts=facts if facts["account"] else None)
+    if not module.check_mode:
+        account.apply(layout, changes)
+    diff = [
+        {"before_header": item.path, "after_header": item.path, "before": item.before, "after": item.after}
+        for item in changes
+    ]
+    return {"changed": bool(changes), "root": layout.root, "diff": diff}
+
+
+if __name__ == "__main__":
+    main()
