@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine without a queue: the job is a process of this host, detached from the login that starts it.
+
+A job's id is ``PID.SESSION@HOST``. The session is in it because process ids come round again: a job is only believed
+to run while a process of that id runs the job of that session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import children
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    SchedulerUnavailable,
+    SubmitRefused,
+    SubmitUnclear,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Order, Scheduler
+
+_NAME_PREFIX = "hpc-jupyter-"
+_ID = re.compile(r"(?P<pid>[1-9]\d*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<host>.+)")
+_COMMAND = re.compile(
+    r"(?:^|[ /])(?:job\.sh|hpc-session supervise) (?P<root>/.*)/sessions/(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*) \d+"
+)
+_START_SECONDS = 30
+_GRACE_SECONDS = 20.0
+"""Longer than the supervisor takes to shut Jupyter and its kernels down."""
+
+_GRANTED = ("cpus", "memory", "gpus", "gres", "nodes", "exclusive")
+_DETACH = """
+import json, subprocess, sys
+order = json.load(sys.stdin)
+with open(order["log"], "ab") as log:
+    job = subprocess.Popen(order["argv"], cwd=order["directory"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                           start_new_session=True)
+print(job.pid)
+"""
+"""A process between us and the job: it ends at once, so that no login and no program of ours is the job's parent."""
+
+
+class NoScheduler(Scheduler):
+    """Processes of this host; with ``root`` only the sessions of that account directory are found."""
+
+    name = "none"
+
+    def __init__(self, *, root: str = "") -> None:
+        self._root = root
+
+    def submit(self, order: Order) -> str:
+        """Start the job in a session of its own: it outlives the login, its terminal and its connection."""
+        check_resources(order.resources)
+        script, session_directory = order.argv[:2]
+        if not os.access(script, os.X_OK):
+            raise SubmitRefused(f"{script} on {socket.gethostname()} is missing or cannot be executed")
+        started = _detach(order)
+        if started.returncode != 0:
+            words = "".join(os.fsdecode(started.stderr).strip().splitlines()[-1:])
+            raise SubmitRefused(f"the job could not be started on {socket.gethostname()}: {words}")
+        return job_id(int(started.stdout), session=os.path.basename(session_directory))
+
+    def query(self, job_id: str) -> Job:
+        """Whether the job's process runs; ``SchedulerUnavailable`` on another host than the job's."""
+        pid, _session, _host = _on_this_host(job_id)
+        return Job(job_id, RUNNING, node=short_host()) if pid else Job(job_id, GONE)
+
+    def find(self, name: str) -> list[Job]:
+        """The running jobs of one session, found among this user's processes."""
+        wanted = name[len(_NAME_PREFIX):] if name.startswith(_NAME_PREFIX) else name
+        table = children.processes()
+        jobs = {pid for pid, process in table.items() if _is_job(process, session=wanted, root=self._root)}
+        # A job's own subshells and half-started children still carry its command line.
+        first = sorted(pid for pid in jobs if table[pid].parent not in jobs)
+        return [Job(job_id(pid, session=wanted), RUNNING, node=short_host()) for pid in first]
+
+    def cancel(self, job_id: str) -> None:
+        """TERM, so that the supervisor cleans up; KILL for all that descends from it if that takes too long."""
+        pid, session, _host = _on_this_host(job_id)
+        if not pid:
+            return
+        children.send(signal.SIGTERM, [pid])
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while _runs(pid, session=session):
+            if time.monotonic() > deadline:
+                _kill(pid)
+                return
+            time.sleep(0.05)
+
+
+def check_resources(resources: Resources) -> None:
+    """Refuse what a person would believe in and nobody here can grant; ``time`` is kept by the supervisor."""
+    for name in ("cpus", "memory", "gpus", "gres", "partition", "project", "qos", "constraint", "reservation", "nodes",
+                 "exclusive", "mail_user", "mail_type", "dependency", "extra"):
+        if getattr(resources, name):
+            purpose = "to grant them" if name in _GRANTED else "that knows it"
+            raise BadInput(name, f"there is no scheduler here {purpose}", hint=f"Leave {name} out on this cluster")
+
+
+def job_id(pid: int, *, session: str) -> str:
+    """The id of the job that runs as process ``pid`` of this host."""
+    return f"{pid}.{session}@{socket.gethostname()}"
+
+
+def short_host() -> str:
+    """This host's name without its domain, as schedulers name nodes."""
+    return socket.gethostname().split(".")[0]
+
+
+def _detach(order: Order) -> subprocess.CompletedProcess[bytes]:
+    description = {"argv": order.argv, "directory": order.directory, "log": order.log}
+    try:
+        return subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _DETACH], input=json.dumps(description).encode(), capture_output=True,
+            timeout=_START_SECONDS, check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SubmitUnclear(f"starting the job took longer than {_START_SECONDS} seconds") from error
+
+
+def _on_this_host(given: str) -> tuple[int, str, str]:
+    """Process, session and host in an id; the process is 0 if it is gone."""
+    match = _ID.fullmatch(given)
+    if match is None:
+        raise SchedulerUnavailable(f"{given!r} is not the id of a job on a machine without a scheduler")
+    host, session, pid = match.group("host"), match.group("session"), int(match.group("pid"))
+    if host != socket.gethostname():
+        raise SchedulerUnavailable(
+            f"the session runs on {host} and can only be asked for there; this is {socket.gethostname()}"
+        )
+    return (pid if _runs(pid, session=session) else 0), session, host
+
+
+def _runs(pid: int, *, session: str) -> bool:
+    process = children.process(pid)
+    return process is not None and _is_job(process, session=session)
+
+
+def _is_job(process: children.Process, *, session: str, root: str = "") -> bool:
+    match = _COMMAND.search(process.command)
+    return (
+        match is not None and process.uid == os.geteuid() and match.group("session") == session
+        and root in ("", match.group("root"))
+    )
+
+
+def _kill(pid: int) -> None:
+    """KILL the job, its process group and all that descends from it, kernels in groups of their own included."""
+    everything = [pid, *children.descendants(pid)]
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+    children.send(signal.SIGKILL, everything)
