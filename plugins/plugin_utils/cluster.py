@@ -1,0 +1,289 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster's facts, checked before anything is contacted: inventory variables in, a ``Cluster`` out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import default_root
+
+SCHEDULERS = ("none", "slurm")
+ROUTES = ("auto", "local", "node")
+RELAYS = ("jump",)
+DETACHES = ("setsid",)
+FACTS = (
+    "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
+    "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user",
+)
+"""Every cluster fact there is; another variable called ``hpc_…`` is taken for a misspelt one."""
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_PIN = re.compile(r"(SHA256:[A-Za-z0-9+/]{43})(?: \((RSA|ECDSA|ED25519)\))?")
+_MD5 = re.compile(r"(?:MD5:)?(?:[0-9A-Fa-f]{2}:){15}[0-9A-Fa-f]{2}")
+_ROOT = re.compile(r"(?:~/|/)[A-Za-z0-9._/+@=,:-]*[A-Za-z0-9_]")
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~/%+=@-]*)?")
+_GATEWAY_KEYS = ("host", "user", "port", "relay")
+_WHERE = "letters, digits, '.', '_' and '-', beginning with a letter or a digit"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One host on the way; ``relay`` is how it passes connections on: ``jump`` (ssh -W)."""
+
+    host: str
+    user: str
+    port: int = 22
+    relay: str = "jump"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A published fingerprint, ``SHA256:…``; ``kind`` is RSA, ECDSA or ED25519, empty where it was not said."""
+
+    fingerprint: str
+    kind: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint} ({self.kind})" if self.kind else self.fingerprint
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One account's cluster as the inventory describes it.
+
+    ``local`` accounts are on this machine: no ssh, no gateways, no login hosts. ``host_keys`` are pairs of host name
+    and pins; ``root`` is the account's directory there, absolute or below ``~/``.
+    """
+
+    name: str
+    account: str
+    user: str
+    local: bool = False
+    gateways: tuple[Gateway, ...] = ()
+    login_hosts: tuple[str, ...] = ()
+    login_port: int = 22
+    host_keys: tuple[tuple[str, tuple[Pin, ...]], ...] = ()
+    scheduler: str = "none"
+    route: str = "auto"
+    root: str = ""
+    jupyterhub_url: str = ""
+    detach: str = "setsid"
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], *, account: str) -> Cluster:
+        """The cluster of ``account``, an inventory host with the variables ``facts``; others than ``hpc_…`` that
+        count are ``ansible_connection`` and ``ansible_user``. Raises ``BadInput``.
+        """
+        _refuse_unknown(facts)
+        name = cluster_name(account)
+        local = facts.get("ansible_connection") == "local"
+        user = _user_of(facts, account=account, local=local)
+        cluster = cls(
+            name=name, account=account, user=user, local=local,
+            gateways=_gateways(_list("hpc_gateways", facts), user=user),
+            login_hosts=tuple(_host("hpc_login_hosts", item) for item in _list("hpc_login_hosts", facts)),
+            login_port=_port("hpc_login_port", facts.get("hpc_login_port") or 22),
+            host_keys=_host_keys(facts.get("hpc_host_keys")),
+            scheduler=_scheduler(facts, local=local),
+            route=_route(facts, local=local),
+            root=_root(facts.get("hpc_root") or default_root(name)),
+            jupyterhub_url=_url(facts.get("hpc_jupyterhub_url") or ""),
+            detach=_one_of("hpc_detach", facts.get("hpc_detach") or "setsid", DETACHES),
+        )
+        _check_way(cluster)
+        return cluster
+
+    def pins(self, host: str) -> tuple[Pin, ...]:
+        """The fingerprints pinned for ``host``, none where it has none."""
+        return next((pins for name, pins in self.host_keys if name == host), ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for Ansible and JSON; there is no secret in a cluster."""
+        keys = {host: [str(pin) for pin in pins] for host, pins in self.host_keys}
+        return {**asdict(self), "host_keys": keys, "login_hosts": list(self.login_hosts),
+                "gateways": [asdict(gateway) for gateway in self.gateways]}
+
+
+def cluster_name(account: str) -> str:
+    """What stands after the last ``@`` of the account's name; the whole name where there is no ``@``."""
+    user, at, name = account.rpartition("@")
+    if not _HOST.fullmatch(name) or (at and not _is_user(user)):
+        raise BadInput("inventory", f"{account!r} cannot be an account's name", hint="Call it USER@CLUSTER")
+    return name
+
+
+def _is_user(value: object) -> bool:
+    return isinstance(value, str) and bool(_USER.fullmatch(value)) and ".." not in value
+
+
+def _refuse_unknown(facts: Mapping[str, Any]) -> None:
+    for name in facts:
+        if name.startswith("hpc_") and name not in FACTS:
+            raise BadInput(name, "is not a cluster fact", hint=_did_you_mean(name, FACTS))
+
+
+def _did_you_mean(value: object, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(value), list(allowed), n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(allowed)}"
+
+
+def _one_of(fact: str, value: object, allowed: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f"Did you mean {near[0]}?" if near else ""
+        raise BadInput(fact, f"{value!r} is not one of {', '.join(allowed)}", hint=hint)
+    return str(value)
+
+
+def _list(fact: str, facts: Mapping[str, Any]) -> list[Any]:
+    value = facts.get(fact)
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise BadInput(fact, f"{value!r} is not a list", hint="Write it as a YAML list, also where it has one entry")
+    return list(value)
+
+
+def _host(fact: str, value: object) -> str:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise BadInput(fact, f"{value!r} is not a host name", hint=f"Allowed are {_WHERE}, at most 253")
+    return str(value)
+
+
+def _user(fact: str, value: object) -> str:
+    if not _is_user(value):
+        raise BadInput(fact, f"{value!r} is not a user name", hint="Allowed are letters, digits and ._@+-, at most 64")
+    return str(value)
+
+
+def _port(fact: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not _PORT.fullmatch(str(value)):
+        raise BadInput(fact, f"{value!r} is not a decimal port", hint="Allowed are 1 to 65535")
+    if int(value) > 65535:
+        raise BadInput(fact, f"{value!r} is not a port", hint="Allowed are 1 to 65535")
+    return int(value)
+
+
+def _user_of(facts: Mapping[str, Any], *, account: str, local: bool) -> str:
+    given = facts.get("hpc_user") or facts.get("ansible_user") or account.rpartition("@")[0]
+    if not given and not local:
+        raise BadInput("hpc_user", f"is not set, and {account!r} names no user", hint=f"Call it USER@{account}")
+    user = _user("hpc_user", given) if given else ""
+    if user == "root" and not local:
+        raise BadInput(
+            "hpc_user", f"{account} would log in as root, which is refused on clusters",
+            hint="Use a person's own account",
+        )
+    return user
+
+
+def _gateways(values: list[Any], *, user: str) -> tuple[Gateway, ...]:
+    return tuple(_gateway(value, user=user) for value in values)
+
+
+def _gateway(value: object, *, user: str) -> Gateway:
+    fact = "hpc_gateways"
+    if isinstance(value, str):
+        value = _split_gateway(value)
+    if not isinstance(value, Mapping):
+        raise BadInput(fact, f"{value!r} is not a gateway", hint="Write USER@HOST:PORT or {host, user, port, relay}")
+    for key in value:
+        if key not in _GATEWAY_KEYS:
+            raise BadInput(fact, f"{key!r} is not a gateway's key", hint=_did_you_mean(key, _GATEWAY_KEYS))
+    return Gateway(
+        host=_host(fact, value.get("host")),
+        user=_user(fact, value.get("user", user)),
+        port=_port(fact, value.get("port", 22)),
+        relay=_one_of(fact, value.get("relay", "jump"), RELAYS),
+    )
+
+
+def _split_gateway(text: str) -> dict[str, str]:
+    user, at, rest = text.rpartition("@")
+    host, colon, port = rest.partition(":")
+    return {"host": host, **({"user": user} if at else {}), **({"port": port} if colon else {})}
+
+
+def _host_keys(value: object) -> tuple[tuple[str, tuple[Pin, ...]], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise BadInput("hpc_host_keys", f"{value!r} is not a mapping", hint='Write HOST: ["SHA256:…"]')
+    return tuple((_host("hpc_host_keys", host), _pins(host, pins)) for host, pins in value.items())
+
+
+def _pins(host: str, values: object) -> tuple[Pin, ...]:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise BadInput("hpc_host_keys", f"{host}: {values!r} is no list of fingerprints", hint='Write ["SHA256:…"]')
+    return tuple(_pin(host, value) for value in values)
+
+
+def _pin(host: str, value: object) -> Pin:
+    text = str(value)
+    found = _PIN.fullmatch(text) if isinstance(value, str) else None
+    if found:
+        return Pin(found[1], found[2] or "")
+    if _MD5.fullmatch(text):
+        raise BadInput(
+            "hpc_host_keys", f"{host}: {text} is an MD5 fingerprint, which no longer proves anything",
+            hint="Ask the site for the SHA256 one (ssh-keygen -l -E sha256)",
+        )
+    raise BadInput(
+        "hpc_host_keys", f"{host}: {value!r} is not a fingerprint",
+        hint="Allowed is SHA256: and 43 characters of base64, then (RSA), (ECDSA) or (ED25519) if the kind is known",
+    )
+
+
+def _scheduler(facts: Mapping[str, Any], *, local: bool) -> str:
+    value = facts.get("hpc_scheduler") or ("none" if local else None)
+    if value is None:
+        raise BadInput("hpc_scheduler", f"is not set; it is one of {', '.join(SCHEDULERS)}")
+    return _one_of("hpc_scheduler", value, SCHEDULERS)
+
+
+def _route(facts: Mapping[str, Any], *, local: bool) -> str:
+    value = _one_of("hpc_route", facts.get("hpc_route") or "auto", ROUTES)
+    if local:
+        if value == "node":
+            raise BadInput("hpc_route", "'node' needs ssh, and this account is local", hint="Use auto or local")
+        return "local"
+    if value == "local":
+        raise BadInput("hpc_route", "'local' is for accounts on this machine", hint="Use auto or node")
+    return value
+
+
+def _root(value: object) -> str:
+    if not isinstance(value, str) or not _ROOT.fullmatch(value) or ".." in value.split("/"):
+        raise BadInput(
+            "hpc_root", f"{value!r} is not a directory for the project",
+            hint="Allowed is a path below / or ~/ of letters, digits and ._+@=,:-",
+        )
+    return str(value)
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or (value and not _URL.fullmatch(value)):
+        raise BadInput("hpc_jupyterhub_url", f"{value!r} is not a web address", hint="It begins with https://")
+    return str(value)
+
+
+def _check_way(cluster: Cluster) -> None:
+    if not cluster.local and not cluster.login_hosts:
+        raise BadInput("hpc_login_hosts", f"{cluster.name} has no login host", hint="Write [login.example.org]")
+    seen: set[tuple[str, int]] = set()
+    for gateway in cluster.gateways:
+        if (gateway.host, gateway.port) in seen:
+            raise BadInput("hpc_gateways", f"{gateway.host}:{gateway.port} is there twice; the way would go in a loop")
+        seen.add((gateway.host, gateway.port))
+    for host in cluster.login_hosts:
+        if (host, cluster.login_port) in seen:
+            raise BadInput("hpc_gateways", f"{host}:{cluster.login_port} is a login host; the way would go in a loop")
