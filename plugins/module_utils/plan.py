@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, PENDING, Job
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, PENDING, Job
 
 SUBMIT = "submit"
 ADOPT = "adopt"
@@ -81,8 +81,8 @@ def view(observed: Observed) -> View:
     if observed.trouble:
         return View(replace(record, state=rec.UNKNOWN, reason=observed.trouble))
     if job is None:
-        return View(replace(record, state=rec.UNKNOWN, reason="the submit was cut off; the scheduler may still show it"))
-    if job.phase == GONE:
+        return View(replace(record, state=rec.UNKNOWN, reason="the submit was cut off; its job may still appear"))
+    if job.phase in (ENDING, GONE):
         how, reason = job.how or "lost", job.reason or "the job is gone"
         return View(rec.ended(record, how=how, reason=reason))
     if job.phase == PENDING:

@@ -23,6 +23,7 @@ _GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
 _COUNT = re.compile(r"[1-9]\d{0,5}")
 _SECONDS = re.compile(r"0|[1-9]\d{0,8}")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{1,253})?")
+_EXTRA_HINT = "Write one option a list item, such as --licenses=a:1"
 _OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "--job-name", "--parsable", "--array",
                 "--wait", "--chdir", "-o", "-e", "-J", "-a", "-W", "-D")
 """Scheduler options that this collection sets itself, or that would put secrets or other jobs in."""
@@ -193,7 +194,7 @@ _RESOURCE_CHECKS = {
 def _extra_option(value: object) -> str:
     text = str(value)
     if not text.startswith("-") or any(ord(char) < 32 for char in text):
-        raise BadInput("extra", f"{text!r} is not an option", hint="Write one option a list item, such as --licenses=a:1")
+        raise BadInput("extra", f"{text!r} is not an option", hint=_EXTRA_HINT)
     option = text.split("=", 1)[0] if text.startswith("--") else text[:2]
     if option in _OWN_OPTIONS:
         raise BadInput("extra", f"{option} is set by hpc.jupyter itself and cannot be given")

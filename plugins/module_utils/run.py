@@ -30,9 +30,13 @@ def run(argv: Sequence[str], *, timeout_seconds: float) -> Result:
     path = find_command(argv[0])
     environment = dict(os.environ, LC_ALL="C", TZ="UTC")
     try:
-        done = subprocess.run(  # pylint: disable=subprocess-run-check
-            [path, *argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=timeout_seconds, env=environment,
+        done = subprocess.run(
+            [path, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=timeout_seconds,
+            env=environment,
         )
     except subprocess.TimeoutExpired as error:
         return Result(-1, _text(error.stdout), _text(error.stderr), timed_out=True)
@@ -50,9 +54,13 @@ def find_command(name: str) -> str:
 @lru_cache(maxsize=1)
 def _login_path() -> str:
     try:
-        done = subprocess.run(  # pylint: disable=subprocess-run-check
+        done = subprocess.run(
             ["bash", "-lc", f'echo; echo "{_MARK}$PATH"'],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

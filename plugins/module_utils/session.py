@@ -36,7 +36,14 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import Observed, Plan, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Job, Order, Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    GONE,
+    PENDING,
+    RUNNING,
+    Job,
+    Order,
+    Scheduler,
+)
 
 _LOCK_WAIT_SECONDS = 90.0
 _WATCH_SECONDS = 0.1
@@ -136,7 +143,8 @@ def _adopt(job: Job, request: Request, layout: Layout) -> None:
 
 
 def _revived(record: Record) -> Record:
-    return replace(record, state=rec.SUBMITTED, how="", reason="") if record.state in (rec.INTENDED, rec.ENDED) else record
+    started = record.state not in (rec.INTENDED, rec.ENDED)
+    return record if started else replace(record, state=rec.SUBMITTED, how="", reason="")
 
 
 def _submit(request: Request, layout: Layout, scheduler: Scheduler) -> None:
@@ -279,7 +287,7 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
         jobs = _job_ids(observed)
         for job_id in jobs:
             scheduler.cancel(job_id)
-        _await_gone(name, scheduler, jobs, seconds=seconds)
+        _await_gone(scheduler, jobs, seconds=seconds)
         if observed.record is not None:
             _conclude(files, observed.record.generation, how="stopped", reason="stopped by its owner")
         return Outcome(before, View(rec.read(files.record)), changed=bool(jobs))
@@ -290,15 +298,16 @@ def _job_ids(observed: Observed) -> list[str]:
     return recorded + [job.job_id for job in observed.named if job.job_id not in recorded]
 
 
-def _await_gone(name: str, scheduler: Scheduler, jobs: list[str], *, seconds: float) -> None:
+def _await_gone(scheduler: Scheduler, jobs: list[str], *, seconds: float) -> None:
+    """Wait until the scheduler has forgotten or finished ``jobs``; one that it still cleans up at the end counts."""
     deadline = time.monotonic() + seconds
-    while jobs:
-        left = [job.job_id for job in scheduler.find(job_name(name)) if job.job_id in jobs]
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise HpcJupyterError(f"job {left[0]} was cancelled but is still there after {seconds:.0f} seconds")
-        time.sleep(0.2)
+    for job_id in jobs:
+        phase = scheduler.query(job_id).phase
+        while phase != GONE and time.monotonic() < deadline:
+            time.sleep(0.2)
+            phase = scheduler.query(job_id).phase
+        if phase in (PENDING, RUNNING):
+            raise HpcJupyterError(f"job {job_id} was cancelled but is still {phase} after {seconds:.0f} seconds")
 
 
 def check_set_up(layout: Layout, *, account: str) -> None:

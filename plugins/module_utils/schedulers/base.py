@@ -12,6 +12,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resourc
 
 PENDING = "pending"
 RUNNING = "running"
+ENDING = "ending"
+"""Over for its owner; the scheduler still cleans up after it."""
 GONE = "gone"
 
 
@@ -19,9 +21,10 @@ GONE = "gone"
 class Job:
     """What the scheduler says of one job; when it cannot say, ``SchedulerUnavailable`` is raised instead.
 
-    ``reason`` is the scheduler's own word; ``hopeless`` marks a pending job that can never start.
-    ``how`` says how a job that is gone ended, where the scheduler still knows: ``finished``, ``stopped``, ``failed``
-    or ``time limit``. ``starts_at`` is an estimate while pending. Times are as the record writes them.
+    ``phase`` is PENDING, RUNNING, ENDING or GONE. ``reason`` is the scheduler's own word; ``hopeless`` marks a
+    pending job that can never start. ``how`` says how a job that is gone ended, where the scheduler still knows:
+    ``finished``, ``stopped``, ``failed`` or ``time limit``. ``starts_at`` is an estimate while pending. Times are as
+    the record writes them.
     """
 
     job_id: str

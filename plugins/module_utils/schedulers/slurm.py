@@ -17,6 +17,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    ENDING,
     GONE,
     PENDING,
     RUNNING,
@@ -36,14 +37,15 @@ _PHASES = {
     "SPECIAL_EXIT": PENDING, "RESV_DEL_HOLD": PENDING,
     "RUNNING": RUNNING, "SUSPENDED": RUNNING, "STOPPED": RUNNING, "RESIZING": RUNNING, "SIGNALING": RUNNING,
     "STAGE_OUT": RUNNING,
-    "COMPLETING": GONE, "COMPLETED": GONE, "CANCELLED": GONE, "FAILED": GONE, "TIMEOUT": GONE, "NODE_FAIL": GONE,
+    "COMPLETING": ENDING,
+    "COMPLETED": GONE, "CANCELLED": GONE, "FAILED": GONE, "TIMEOUT": GONE, "NODE_FAIL": GONE,
     "OUT_OF_MEMORY": GONE, "BOOT_FAIL": GONE, "DEADLINE": GONE, "PREEMPTED": GONE, "REVOKED": GONE,
 }
 _ENDINGS = {"COMPLETED": "finished", "CANCELLED": "stopped", "TIMEOUT": "time limit", "DEADLINE": "time limit"}
 _HOPELESS = re.compile(
     r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|DependencyNeverSatisfied|BadConstraints|InvalidAccount|"
     r"InvalidQOS|QOSNotAllowed|AccountNotAllowed|ReservationDeleted|"
-    r"(?:QOS|Assoc)Max(?:WallDuration|Cpu|Node|Mem|GRES|Gres|Bill)\w*Per(?:Job|Node|User)?Limit"
+    r"(?:QOS|Assoc)Max\w+PerJob(?:Limit)?"
 )
 """Reasons of a pending job that no waiting removes (Slurm's JOB REASON CODES)."""
 
@@ -55,31 +57,18 @@ class Slurm(Scheduler):
 
     def submit(self, order: Order) -> str:
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
-        result = _run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS)
-        if result.timed_out:
-            raise SubmitUnclear(f"sbatch did not answer within {_SUBMIT_SECONDS} seconds")
-        if result.code == 0:
-            return parse_job_id(result.out)
-        words = _words(result)
-        if any(text in words.lower() for text in _UNCLEAR):
-            raise SubmitUnclear(f"sbatch could not say whether it submitted: {words}")
-        raise SubmitRefused(f"Slurm refused the job: {words}")
+        return read_submit(_run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS))
 
     def query(self, job_id: str) -> Job:
         """One job by its id; ``-t all`` also shows one that has just ended."""
-        result = _run(["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT], timeout_seconds=_QUERY_SECONDS)
-        if result.code != 0 and "Invalid job id specified" in result.err and not result.timed_out:
-            return Job(job_id, GONE)
-        jobs = _answer(result)
-        if not jobs:
-            raise SchedulerUnavailable("squeue answered with nothing")
-        return jobs[0]
+        argv = ["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT]
+        return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
 
     def find(self, name: str) -> list[Job]:
         """The account's live jobs of this name."""
         user = pwd.getpwuid(os.geteuid()).pw_name
         argv = ["squeue", "-h", "-t", "all", "-u", user, "-n", name, "-o", _FORMAT]
-        return [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
+        return [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase in (PENDING, RUNNING)]
 
     def cancel(self, job_id: str) -> None:
         """Cancel with ``scancel``, which is silent about jobs that are gone."""
@@ -106,6 +95,28 @@ def _resource_options(wanted: Resources) -> list[str]:
     return named + (["--exclusive"] if wanted.exclusive else []) + list(wanted.extra)
 
 
+def read_submit(result: Result) -> str:
+    """The job's id from what ``sbatch`` did; raises ``SubmitUnclear`` where a job may exist all the same."""
+    if result.timed_out:
+        raise SubmitUnclear(f"sbatch did not answer within {_SUBMIT_SECONDS} seconds")
+    if result.code == 0:
+        return parse_job_id(result.out)
+    words = _words(result)
+    if any(text in words.lower() for text in _UNCLEAR):
+        raise SubmitUnclear(f"sbatch could not say whether it submitted: {words}")
+    raise SubmitRefused(f"Slurm refused the job: {words}")
+
+
+def read_query(result: Result, *, job_id: str) -> Job:
+    """One job from what ``squeue`` did; GONE only where Slurm says that it does not know the id."""
+    if result.code != 0 and not result.timed_out and "Invalid job id specified" in result.err:
+        return Job(job_id, GONE)
+    jobs = _answer(result)
+    if not jobs:
+        raise SchedulerUnavailable("squeue answered with nothing")
+    return jobs[0]
+
+
 def parse_job_id(text: str) -> str:
     """The id in ``sbatch --parsable``'s output, which is ``ID`` or ``ID;CLUSTER`` on a line of its own."""
     for line in reversed(text.splitlines()):
@@ -130,7 +141,7 @@ def _job(line: str) -> Job:
         phase=phase,
         reason=_reason(state, reason, phase=phase),
         hopeless=phase == PENDING and _HOPELESS.search(reason) is not None,
-        how=_ENDINGS.get(state, "failed") if phase == GONE and state != "COMPLETING" else "",
+        how=_ENDINGS.get(state, "failed") if phase == GONE else "",
         node=batch_host if batch_host not in ("", "n/a", "(null)") else nodes,
         starts_at=_time(start) if phase == PENDING else "",
         ends_at=_time(end) if phase == RUNNING else "",
@@ -138,7 +149,7 @@ def _job(line: str) -> Job:
 
 
 def _reason(state: str, reason: str, *, phase: str) -> str:
-    if phase == GONE:
+    if phase in (ENDING, GONE):
         return state if reason in ("None", "") else f"{state}, {reason}"
     return "" if reason == "None" else reason
 

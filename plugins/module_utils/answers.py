@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How modules answer: the options that name an account, and failures in words for the user."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, Mapping
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError, NotSetUp
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, default_root
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+
+ACCOUNT_OPTIONS: dict[str, dict[str, Any]] = {
+    "account": {"type": "str", "required": True},
+    "cluster": {"type": "str", "required": True},
+    "scheduler": {"type": "str", "required": True},
+    "root": {"type": "str"},
+}
+_LOG_LINES = 15
+
+
+class SessionFailed(HpcJupyterError):
+    """A session that was asked for has ended or cannot be seen; ``view`` says how."""
+
+    def __init__(self, message: str, *, view: View, log_tail: list[str]) -> None:
+        self.view = view
+        self.log_tail = log_tail
+        super().__init__(message)
+
+
+def layout_of(params: Mapping[str, Any]) -> Layout:
+    """The account's directory that the options name."""
+    return Layout.at(params["root"] or default_root(params["cluster"]))
+
+
+def expect_alive(view: View, *, layout: Layout) -> View:
+    """``view``, if its session is on the way or there; raises ``SessionFailed`` with the log's last lines if not."""
+    record = view.record
+    if record is None or record.state not in (rec.ENDED, rec.UNKNOWN):
+        return view
+    lines = read_tail(layout.session(record.session).log, lines=_LOG_LINES) if record.state == rec.ENDED else []
+    raise SessionFailed(_failure_text(record, lines), view=view, log_tail=lines)
+
+
+def _failure_text(record: Record, lines: list[str]) -> str:
+    which = f"session {record.session} of {record.account}" + (f" (job {record.job_id})" if record.job_id else "")
+    if record.state == rec.UNKNOWN:
+        return f"{which} may be running, but {record.scheduler} cannot say: {record.reason}. Try again when it answers"
+    where = f" on {record.node}" if record.node else ""
+    text = f"{which} ended{where} before it was ready: {record.reason or record.how}"
+    return text + ("\nThe last lines of its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else "")
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """The arguments of ``fail_json`` for ``error``."""
+    if isinstance(error, SessionFailed):
+        return {"msg": str(error), "session": error.view.to_dict(), "log_tail": error.log_tail}
+    if isinstance(error, OSError):
+        return {"msg": _os_error_text(error)}
+    return {"msg": str(error), "not_set_up": isinstance(error, NotSetUp)}
+
+
+def _os_error_text(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    text = f"on {os.uname().nodename}: {where}{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{text}. Nothing was submitted; make room in the home directory and try again"
+    return text

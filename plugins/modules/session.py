@@ -1,0 +1,307 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: session
+short_description: Find or submit a Jupyter session, wait for it, or stop it
+version_added: 0.1.0
+description:
+  - Makes sure that one Jupyter session of this name runs on the account, or that none does.
+  - A session that lives is found by its record and by the scheduler before anything is submitted, so that there is
+    at most one job for an account and session name, whatever was cut off before.
+  - Waits on the account itself and returns early when the session's state changes; call it again with
+    O(state=awaited) until RV(session.state) is V(ready).
+  - Never returns a secret. The session's token stays in a file on the account.
+author:
+  - The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.account
+attributes:
+  check_mode:
+    description: Says what would be done, asks the scheduler, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows the session's state before and after.
+    support: full
+options:
+  name:
+    description: The session's name.
+    type: str
+    default: default
+  state:
+    description:
+      - V(present) finds the session or submits it, V(absent) ends it.
+      - V(awaited) only watches a session that is there; it fails if that has ended.
+    type: str
+    choices: [present, awaited, absent]
+    default: present
+  resources:
+    description: What the job gets. What is left out is left to the cluster's own defaults.
+    type: dict
+    default: {}
+    suboptions:
+      time:
+        description: The walltime, as C([D-]H:MM:SS), quoted.
+        type: str
+      cpus:
+        description: Cores.
+        type: str
+      memory:
+        description: Memory of the node, such as V(8G).
+        type: str
+      gpus:
+        description: GPUs, as a number or as type and number, such as V(a100:2).
+        type: str
+      gres:
+        description: Further generic resources, as the scheduler writes them.
+        type: str
+      partition:
+        description: The partition or queue.
+        type: str
+      project:
+        description: The account, project or allocation that is charged.
+        type: str
+      qos:
+        description: The quality of service.
+        type: str
+      constraint:
+        description: Node features that are needed.
+        type: str
+      reservation:
+        description: The reservation to run in.
+        type: str
+      nodes:
+        description: Number of nodes.
+        type: str
+      exclusive:
+        description: Whether the node is for this job alone.
+        type: bool
+      mail_user:
+        description: Whom the scheduler sends mail.
+        type: str
+      mail_type:
+        description: When it sends mail, such as V(BEGIN).
+        type: str
+      dependency:
+        description: Jobs to wait for, such as V(afterok:123).
+        type: str
+      extra:
+        description: Further options of the scheduler's submit command, one a list item.
+        type: list
+        elements: str
+  directory:
+    description: Where notebooks open, absolute or starting with C(~/). Empty is the home directory.
+    type: str
+    default: ''
+  offer:
+    description:
+      - Where Jupyter listens on its node. V(socket) is a Unix socket that only its owner can reach,
+        V(loopback) a port of 127.0.0.1, for a session on the very machine that the browser runs on.
+    type: str
+    choices: [socket, loopback]
+    default: socket
+  idle_seconds:
+    description: The session ends after this many seconds without use; V(0) means never.
+    type: int
+    default: 0
+  startup_seconds:
+    description: How long Jupyter may take to answer once its job runs.
+    type: int
+    default: 180
+  wait_seconds:
+    description:
+      - How long to watch at the most before answering. With O(state=absent), how long the job may take to end.
+    type: int
+    default: 60
+seealso:
+  - module: hpc.jupyter.session_info
+"""
+
+EXAMPLES = r"""
+- name: Have a session of two hours with a GPU
+  hpc.jupyter.session:
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+    resources:
+      time: "2:00:00"
+      gpus: "1"
+
+- name: Wait until it answers
+  hpc.jupyter.session:
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+    state: awaited
+  register: awaited
+  until: awaited.session.state | default('ended') in ['ready', 'ended']
+  retries: 60
+  delay: 0
+
+- name: Stop it
+  hpc.jupyter.session:
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+    state: absent
+"""
+
+RETURN = r"""
+session:
+  description:
+    - The session's record, with the state as the scheduler confirms it.
+      Empty if there never was such a session. It holds no secret.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: One of V(submitted), V(queued), V(starting), V(ready), V(ended), V(unknown).
+      type: str
+      sample: ready
+    reason:
+      description: Why it is in this state, in the scheduler's or the supervisor's words.
+      type: str
+    how:
+      description: How an ended session ended.
+      type: str
+    job_id:
+      description: The scheduler's name for the job.
+      type: str
+      sample: "4711"
+    node:
+      description: The compute node.
+      type: str
+      sample: c1
+    socket:
+      description: The Unix socket on the node, empty if it listens on a port.
+      type: str
+    port:
+      description: The port of 127.0.0.1 on the node, 0 if it listens on a socket.
+      type: int
+    base_url:
+      description: The path that all of the session's URLs start with.
+      type: str
+    starts_at:
+      description: When the scheduler expects to start a queued job, ISO 8601 in UTC, empty if it does not say.
+      type: str
+    ends_at:
+      description: When the job's time is over, ISO 8601 in UTC, empty if not known.
+      type: str
+log_tail:
+  description: The last lines of the session's log, when it failed.
+  returned: on failure
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, SUBMIT, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+
+_RESOURCES = {
+    "time": {"type": "str"},
+    "cpus": {"type": "str"},
+    "memory": {"type": "str"},
+    "gpus": {"type": "str"},
+    "gres": {"type": "str"},
+    "partition": {"type": "str"},
+    "project": {"type": "str"},
+    "qos": {"type": "str"},
+    "constraint": {"type": "str"},
+    "reservation": {"type": "str"},
+    "nodes": {"type": "str"},
+    "exclusive": {"type": "bool"},
+    "mail_user": {"type": "str"},
+    "mail_type": {"type": "str"},
+    "dependency": {"type": "str"},
+    "extra": {"type": "list", "elements": "str"},
+}
+_OPTIONS = {
+    "name": {"type": "str", "default": "default"},
+    "state": {"type": "str", "choices": ["present", "awaited", "absent"], "default": "present"},
+    "resources": {"type": "dict", "default": {}, "options": _RESOURCES},
+    "directory": {"type": "str", "default": ""},
+    "offer": {"type": "str", "choices": ["socket", "loopback"], "default": "socket"},
+    "idle_seconds": {"type": "int", "default": 0},
+    "startup_seconds": {"type": "int", "default": 180},
+    "wait_seconds": {"type": "int", "default": 60},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
+    try:
+        scheduler = by_name(ansible.params["scheduler"])
+        layout = answers.layout_of(ansible.params)
+        act = {"present": _have, "awaited": _await, "absent": _end}[ansible.params["state"]]
+        ansible.exit_json(**act(ansible, layout, scheduler))
+    except (HpcJupyterError, OSError) as error:
+        ansible.fail_json(**answers.failure(error))
+
+
+def _have(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    wanted = _request(ansible.params)
+    if ansible.check_mode:
+        decided = session.decide(wanted, layout, scheduler)
+        return _result(decided.view, changed=decided.action in (SUBMIT, ADOPT), state_after="ready")
+    done = session.find_or_submit(wanted, layout, scheduler)
+    seen = session.wait(layout, wanted.session, scheduler, seconds=ansible.params["wait_seconds"])
+    answers.expect_alive(seen, layout=layout)
+    return _result(done.before, changed=done.changed, after=seen)
+
+
+def _await(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    name = request.session_name(ansible.params["name"])
+    seconds = 0 if ansible.check_mode else ansible.params["wait_seconds"]
+    seen = session.wait(layout, name, scheduler, seconds=seconds)
+    return _result(answers.expect_alive(seen, layout=layout), changed=False)
+
+
+def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    name = request.session_name(ansible.params["name"])
+    if ansible.check_mode:
+        seen = session.look(layout, name, scheduler)
+        return _result(seen, changed=seen.is_live, state_after="ended" if seen.state else "")
+    done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"])
+    return _result(done.before, changed=done.changed, after=done.after)
+
+
+def _request(params: dict[str, Any]) -> request.Request:
+    return request.build(
+        session=params["name"],
+        account=params["account"],
+        cluster=params["cluster"],
+        scheduler=params["scheduler"],
+        resources=params["resources"],
+        directory=params["directory"],
+        offer=params["offer"],
+        idle_seconds=params["idle_seconds"],
+        startup_seconds=params["startup_seconds"],
+    )
+
+
+def _result(before: View, *, changed: bool, after: View | None = None, state_after: str = "") -> dict[str, Any]:
+    """The module's answer; without ``after`` (check mode) the session as it is, and the state it would have."""
+    now = before if after is None else after
+    end = (state_after if after is None else now.state) if changed else now.state
+    diff = {"before": _line(before.state if changed else now.state), "after": _line(end)}
+    return {"changed": changed, "session": now.to_dict(), "diff": diff}
+
+
+def _line(state: str) -> str:
+    return f"state: {state or 'absent'}\n"
+
+
+if __name__ == "__main__":
+    main()

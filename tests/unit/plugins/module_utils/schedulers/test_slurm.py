@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts and exit codes are those of Slurm 22.05."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    SchedulerUnavailable,
+    SubmitRefused,
+    SubmitUnclear,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
+from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slurm
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    ENDING,
+    GONE,
+    PENDING,
+    RUNNING,
+    Job,
+    Order,
+)
+
+FAILED = "Batch job submission failed"
+RUNS = "37|RUNNING|None|c1|c1|2026-11-21T05:55:59|2026-11-21T06:05:59|hpc-jupyter-default\n"
+
+
+def order(**resources):
+    return Order("hpc-jupyter-s", ("/h/job.sh", "/h/s", "1"), "/h", "/h/job.log", Resources(**resources))
+
+
+@pytest.mark.parametrize(
+    ("resources", "options"),
+    [
+        ({}, []),
+        ({"time": "2:00:00", "cpus": "4", "memory": "8G"}, ["--time=2:00:00", "--cpus-per-task=4", "--mem=8G"]),
+        ({"gpus": "1"}, ["--gres=gpu:1"]),
+        ({"gpus": "a100:2", "gres": "license:1"}, ["--gres=gpu:a100:2,license:1"]),
+        (
+            {"partition": "gpu", "project": "p1", "qos": "debug", "constraint": "haswell", "reservation": "r"},
+            ["--partition=gpu", "--account=p1", "--qos=debug", "--constraint=haswell", "--reservation=r"],
+        ),
+        ({"nodes": "2", "exclusive": True}, ["--nodes=2", "--exclusive"]),
+        ({"mail_user": "a@b", "mail_type": "BEGIN"}, ["--mail-user=a@b", "--mail-type=BEGIN"]),
+        ({"dependency": "afterok:1", "extra": ("--licenses=a:1",)}, ["--dependency=afterok:1", "--licenses=a:1"]),
+    ],
+)
+def test_resources_become_options_of_sbatch(resources, options):
+    fixed = ["--job-name=hpc-jupyter-s", "--output=/h/job.log", "--open-mode=append", "--chdir=/h"]
+    job = ["/h/job.sh", "/h/s", "1"]
+    assert slurm.submit_argv(order(**resources)) == ["sbatch", "--parsable", *fixed, *options, *job]
+
+
+@pytest.mark.parametrize("text", ["37\n", "37;cluster\n", "Welcome!\n37\n", "sbatch: info 12 nodes\n37\n"])
+def test_the_id_is_found_among_banners(text):
+    assert slurm.read_submit(Result(0, text, "")) == "37"
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (
+            Result(1, "", "sbatch: error: invalid partition specified: nosuch\n"
+                          "sbatch: error: Batch job submission failed: Invalid partition name specified\n"),
+            ("Slurm refused the job: invalid partition specified: nosuch; "
+            "Batch job submission failed: Invalid partition name specified"),
+        ),
+        (
+            Result(1, "", f"sbatch: error: {FAILED}: Requested node configuration is not available\n"),
+            "Slurm refused the job: Batch job submission failed: Requested node configuration is not available",
+        ),
+    ],
+)
+def test_a_refusal_is_given_in_slurms_own_words(result, message):
+    with pytest.raises(SubmitRefused) as caught:
+        slurm.read_submit(result)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Result(1, "", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"),
+        Result(1, "", f"sbatch: error: {FAILED}: Unable to contact slurm controller (connect failure)\n"),
+        Result(-1, "", "", timed_out=True),
+        Result(0, "", ""),
+        Result(0, "Submitted\n", ""),
+    ],
+)
+def test_a_submit_that_may_have_made_a_job_is_unclear(result):
+    with pytest.raises(SubmitUnclear):
+        slurm.read_submit(result)
+
+
+@pytest.mark.parametrize(
+    ("row", "job"),
+    [
+        (RUNS, Job("37", RUNNING, node="c1", ends_at="2026-11-21T06:05:59Z")),
+        ("37|PENDING|None||n/a|N/A|N/A|j\n", Job("37", PENDING)),
+        (
+            "7|PENDING|Resources||n/a|2026-11-21T06:09:15|2026-11-21T06:14:15|j\n",
+            Job("7", PENDING, reason="Resources", starts_at="2026-11-21T06:09:15Z"),
+        ),
+        (
+            "9|PENDING|PartitionTimeLimit||n/a|N/A|N/A|j\n",
+            Job("9", PENDING, reason="PartitionTimeLimit", hopeless=True),
+        ),
+        ("9|PENDING|PartitionConfig||n/a|N/A|N/A|j\n", Job("9", PENDING, reason="PartitionConfig", hopeless=True)),
+        (
+            "9|PENDING|QOSMaxWallDurationPerJobLimit||n/a|N/A|N/A|j\n",
+            Job("9", PENDING, reason="QOSMaxWallDurationPerJobLimit", hopeless=True),
+        ),
+        ("9|PENDING|QOSMaxCpuPerUserLimit||n/a|N/A|N/A|j\n", Job("9", PENDING, reason="QOSMaxCpuPerUserLimit")),
+        ("9|PENDING|PartitionDown||n/a|N/A|N/A|j\n", Job("9", PENDING, reason="PartitionDown")),
+        (
+            "9|REQUEUE_HOLD|job requeued in held state||n/a|N/A|N/A|j\n",
+            Job("9", PENDING, reason="job requeued in held state"),
+        ),
+        ("51|CANCELLED|None|c1|c1|N/A|N/A|j\n", Job("51", GONE, reason="CANCELLED", how="stopped", node="c1")),
+        ("52|FAILED|NonZeroExitCode|c1|c1|N/A|N/A|j\n",
+         Job("52", GONE, reason="FAILED, NonZeroExitCode", how="failed", node="c1")),
+        ("53|TIMEOUT|TimeLimit|c1|c1|N/A|N/A|j\n",
+         Job("53", GONE, reason="TIMEOUT, TimeLimit", how="time limit", node="c1")),
+        ("54|COMPLETING|None|c1|c1|N/A|N/A|j\n", Job("54", ENDING, reason="COMPLETING", node="c1")),
+        ("10|PENDING|Priority||n/a|N/A|N/A|we|ird name\n", Job("10", PENDING, reason="Priority")),
+    ],
+)
+def test_a_row_of_squeue_is_read(row, job):
+    assert slurm.parse_squeue(f"CLUSTER: x\n{row}") == [job]
+
+
+def test_an_unknown_state_is_not_guessed():
+    with pytest.raises(SchedulerUnavailable, match=r"^squeue gave job 1 the unknown state 'NEW'$"):
+        slurm.parse_squeue("1|NEW|None||n/a|N/A|N/A|j\n")
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (Result(0, "", ""), "squeue answered with nothing"),
+        (Result(-1, "", "", timed_out=True), "squeue did not answer within 30 seconds"),
+        (
+            Result(1, "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"),
+            "squeue failed: slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        ),
+    ],
+)
+def test_no_answer_is_not_gone(result, message):
+    with pytest.raises(SchedulerUnavailable) as caught:
+        slurm.read_query(result, job_id="37")
+    assert str(caught.value) == message
+
+
+def test_a_job_that_slurm_has_forgotten_is_gone():
+    result = Result(1, "", "slurm_load_jobs error: Invalid job id specified\n")
+    assert slurm.read_query(result, job_id="37") == Job("37", GONE)
+
+
+@pytest.mark.parametrize("cut", range(0, len(RUNS), 7))
+def test_a_cut_off_answer_is_never_gone(cut):
+    try:
+        job = slurm.read_query(Result(0, RUNS[:cut], ""), job_id="37")
+    except SchedulerUnavailable:
+        return
+    assert job.phase == RUNNING

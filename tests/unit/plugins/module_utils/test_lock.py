@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import lock
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
+
+
+def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path):
+    path = str(tmp_path / "lock")
+    first, second = (lock.held(path, wait_seconds=0, what="session default") for _each in range(2))
+    with first, pytest.raises(Busy) as caught, second:
+        pass
+    assert str(caught.value) == (
+        f"session default is being changed by process {os.getpid()} on {socket.gethostname()}; "
+        "try again when that is done"
+    )
+    assert not os.path.exists(path)
+
+
+def test_the_lock_of_a_dead_process_is_broken(tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait(timeout=10)
+    path = tmp_path / "lock"
+    path.write_text(json.dumps({"host": socket.gethostname(), "pid": process.pid}))
+    with lock.held(str(path), wait_seconds=0, what="x"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_the_lock_of_another_host_holds_for_its_lease(tmp_path):
+    path = tmp_path / "lock"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    with pytest.raises(Busy, match="by process 1 on elsewhere"), lock.held(str(path), wait_seconds=0, what="x"):
+        pass
+    old = os.stat(path).st_mtime - lock.LEASE_SECONDS - 1
+    os.utime(path, (old, old))
+    with lock.held(str(path), wait_seconds=0, what="x"):
+        pass
+
+
+def test_a_torn_lock_ends_with_its_lease(tmp_path):
+    path = tmp_path / "lock"
+    path.write_text("")
+    with pytest.raises(Busy), lock.held(str(path), wait_seconds=0, what="x"):
+        pass

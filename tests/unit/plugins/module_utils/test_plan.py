@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import plan
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, AWAIT, KEEP, SUBMIT, Observed
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, PENDING, RUNNING, Job
+
+KNOWN = rec.Record("default", "cori", "alice@cori", "slurm", generation=1, state=rec.SUBMITTED, job_id="7")
+INTENDED = replace(KNOWN, state=rec.INTENDED, job_id="")
+READY = replace(KNOWN, state=rec.READY, node="c1")
+ENDED = replace(KNOWN, state=rec.ENDED, how="stopped")
+RUNS = Job("7", RUNNING, node="c1")
+WAITS = Job("7", PENDING, reason="Resources")
+OTHER = Job("8", PENDING)
+
+
+@pytest.mark.parametrize(
+    ("observed", "action", "state"),
+    [
+        (Observed(), SUBMIT, ""),
+        (Observed(named=(OTHER,)), ADOPT, ""),
+        (Observed(trouble="squeue is down"), AWAIT, ""),
+        (Observed(ENDED), SUBMIT, rec.ENDED),
+        (Observed(ENDED, named=(RUNS,)), SUBMIT, rec.ENDED),
+        (Observed(ENDED, named=(OTHER,)), ADOPT, rec.ENDED),
+        (Observed(ENDED, trouble="squeue is down"), AWAIT, rec.ENDED),
+        (Observed(INTENDED, age_seconds=1), AWAIT, rec.UNKNOWN),
+        (Observed(INTENDED, age_seconds=31), SUBMIT, rec.UNKNOWN),
+        (Observed(INTENDED, named=(OTHER,), age_seconds=1), ADOPT, rec.UNKNOWN),
+        (Observed(INTENDED, trouble="squeue is down", age_seconds=99), KEEP, rec.UNKNOWN),
+        (Observed(KNOWN, WAITS), KEEP, rec.QUEUED),
+        (Observed(KNOWN, RUNS), KEEP, rec.STARTING),
+        (Observed(KNOWN, Job("7", GONE)), SUBMIT, rec.ENDED),
+        (Observed(KNOWN, Job("7", ENDING)), SUBMIT, rec.ENDED),
+        (Observed(KNOWN, Job("7", GONE), named=(OTHER,)), ADOPT, rec.ENDED),
+        (Observed(KNOWN, trouble="squeue is down"), KEEP, rec.UNKNOWN),
+        (Observed(READY, RUNS), KEEP, rec.READY),
+        (Observed(READY, WAITS), KEEP, rec.QUEUED),
+        (Observed(READY, Job("7", GONE)), SUBMIT, rec.ENDED),
+        (Observed(READY, trouble="squeue is down"), KEEP, rec.UNKNOWN),
+    ],
+)
+def test_what_is_done_about_what_is_seen(observed, action, state):
+    decided = plan.plan(observed)
+    assert (decided.action, decided.view.state) == (action, state)
+
+
+def test_a_failed_question_is_never_an_end():
+    for record in (INTENDED, KNOWN, READY):
+        seen = plan.view(Observed(record, trouble="squeue is down"))
+        assert (seen.state, seen.is_live, seen.record.reason) == (rec.UNKNOWN, True, "squeue is down")
+
+
+def test_a_queued_job_says_why_and_when():
+    job = replace(WAITS, starts_at="2026-11-21T06:09:15Z", hopeless=True)
+    seen = plan.view(Observed(KNOWN, job))
+    assert (seen.record.reason, seen.starts_at, seen.hopeless) == ("Resources", "2026-11-21T06:09:15Z", True)
+
+
+def test_a_job_that_is_gone_says_how():
+    seen = plan.view(Observed(READY, Job("7", GONE, how="time limit", reason="TIMEOUT")))
+    assert (seen.record.how, seen.record.reason) == ("time limit", "TIMEOUT")
+
+
+def test_a_job_that_left_without_a_word_is_lost():
+    assert plan.view(Observed(READY, Job("7", GONE))).record.how == "lost"
