@@ -1,0 +1,128 @@
+"""Run `ansible-test sanity` or `ansible-test units` on a copy of what git knows of.
+
+ansible-test asks git which files there are and wants them at …/ansible_collections/hpc/jupyter; told of none, it checks
+nothing and passes. So the copy is made, and the run fails unless it shows that it looked.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import machine
+
+ROOT = machine.ROOT
+HOME = machine.BUILD / "ansible-test-home"
+OUTPUT = machine.BUILD / "test-output"
+NEEDED = (
+    "galaxy.yml", "LICENSE", "README.md", "CHANGELOG.rst", "changelogs", "meta", "playbooks", "plugins", "roles",
+    "tests/unit", "tests/sanity",
+)  # fmt: skip
+_CONNECTION = {
+    "cert", "client-cert", "default-timeout", "extra-index-url", "find-links", "index-url", "no-index", "proxy",
+    "retries", "timeout", "trusted-host",
+}  # fmt: skip
+
+
+def make_copy(name: str) -> Path:
+    """A git repository of the collection's files as they are now, uncommitted ones too."""
+    place = machine.BUILD / "copy" / name
+    collection = place / "ansible_collections" / "hpc" / "jupyter"
+    shutil.rmtree(place, ignore_errors=True)
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *NEEDED]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    for path in filter(None, names.split("\0")):
+        source, target = ROOT / path, collection / path
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    subprocess.run(["git", "init", "-q"], cwd=collection, check=True, timeout=60)
+    subprocess.run(["git", "add", "--all"], cwd=collection, check=True, timeout=60)
+    return collection
+
+
+def make_home() -> None:
+    """A home directory of its own: ansible-test's caches, pip's settings, and no download of pip."""
+    cache = HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    # ansible-test fetches get-pip.py from a site of its own; the pip that comes with Python will do
+    for version in ("20_3_4", "21_3_1", "24_2", "25_0_1"):
+        stand_in = "import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=False)\n"
+        (cache / f"get_pip_{version}.py").write_text(stand_in, encoding="ascii")
+    settings = configparser.RawConfigParser()
+    settings["global"] = _pip_settings()
+    where = HOME / ".config" / "pip" / "pip.conf"
+    where.parent.mkdir(parents=True, exist_ok=True)
+    with where.open("w", encoding="utf-8") as file:
+        settings.write(file)
+
+
+def _pip_settings() -> dict[str, str]:
+    """How this machine's pip reaches its packages; ansible-test passes no PIP_ variables on."""
+    asked = [sys.executable, "-m", "pip", "config", "list"]
+    lines = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    found = {}
+    for key, _, value in (line.partition("=") for line in lines):
+        name = key.rpartition(".")[2]
+        if name in _CONNECTION:
+            found[name] = str(ast.literal_eval(value)).replace("\n", "\n    ")
+    return found
+
+
+def run(command: str, collection: Path) -> str:
+    """Run ansible-test; returns its output, which is shown as well. Exits when it fails."""
+    options = {"sanity": ["--color", "no"], "units": ["--color", "no", "--venv", "--num-workers", "2"]}[command]
+    environ = {key: value for key, value in machine.environment().items() if not key.startswith("ANSIBLE_")}
+    process = subprocess.Popen(
+        ["ansible-test", command, *options], cwd=collection, env={**environ, "HOME": str(HOME)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        sys.stdout.write(line)
+        lines.append(line)
+    if process.wait(timeout=60):
+        sys.exit(f"ansible-test {command} failed")
+    return "".join(lines)
+
+
+def main(command: str) -> None:
+    """Copy, run, and insist that something was checked."""
+    collection = make_copy(command)
+    make_home()
+    output = run(command, collection)
+    if command == "sanity":
+        looked_at = [line for line in output.splitlines() if line.startswith("Running sanity test")]
+        if len(looked_at) < 15 or "No tests applicable" in output or not _sees_modules(collection):
+            sys.exit("ansible-test sanity checked nothing")
+        return
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    reports = sorted((collection / "tests" / "output" / "junit").glob("*.xml"))
+    if not reports:
+        sys.exit("ansible-test units ran nothing")
+    for number, report in enumerate(reports):
+        shutil.copy2(report, OUTPUT / f"units-{number}.xml")
+
+
+def _sees_modules(collection: Path) -> bool:
+    """A planted mistake must be found: a module without documentation."""
+    bad = collection / "plugins" / "modules" / "planted.py"
+    bad.write_text("import nothing_there\n", encoding="ascii")
+    environ = {key: value for key, value in machine.environment().items() if not key.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        ["ansible-test", "sanity", "--test", "validate-modules"], cwd=collection,
+        env={**environ, "HOME": str(HOME)}, check=False, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    bad.unlink()
+    return done.returncode != 0 and "planted.py" in done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main(sys.argv[1])
