@@ -1,0 +1,294 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The environment that sessions run JupyterLab from: one that we make, or one that is there.
+
+What we make carries a marker that says of what it was made; without the marker nothing is ever changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from typing import Mapping, Sequence
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters, packages
+
+MARKER = "hpc-jupyter.json"
+SCHEMA = 1
+MODULES = ("jupyterlab", "jupyter_server", "ipykernel", "tornado")
+FLOORS: Mapping[str, tuple[int, ...]] = {"jupyter-server": (2, 21), "jupyterlab": (4, 6, 2), "tornado": (6, 5, 8)}
+"""The first releases without known holes."""
+FIRST_SERVER = (2, 14)
+"""The first jupyter_server with all settings that a session is secured with."""
+
+NOTHING = "nothing"
+CREATE = "create"
+UPDATE = "update"
+REBUILD = "rebuild"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the virtual environment should be made of; ``python`` empty is whichever is found."""
+
+    lock_sha256: str
+    packages: tuple[str, ...] = ()
+    python: str = ""
+    debugger: bool = False
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What an environment of ours was made of; not ``complete`` while it is being changed."""
+
+    lock_sha256: str
+    packages: tuple[str, ...] = ()
+    wanted_python: str = ""
+    base_python: str = ""
+    debugger: bool = False
+    complete: bool = False
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is at the environment's path; ``python`` is what its Python says, or in words why it does not."""
+
+    exists: bool = False
+    empty: bool = True
+    marker: Marker | None = None
+    python: interpreters.Installed | str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and why."""
+
+    action: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment that can run JupyterLab."""
+
+    prefix: str
+    bin: str
+    python: str
+    versions: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def plan(wish: Wish, found: Found, *, prefix: str) -> Plan:
+    """What makes ``found`` what ``wish`` says; raises ``HpcJupyterError`` if it is not ours to change."""
+    if not found.exists or (found.marker is None and found.empty):
+        return Plan(CREATE, ("there is none yet",))
+    if found.marker is None:
+        raise HpcJupyterError(
+            f"{prefix} is there already and was not made by hpc.jupyter, so it is left alone. To use it, set "
+            "jupyter_environment_kind to existing; to have one made, set jupyter_environment_path to another place"
+        )
+    broken = _broken(wish, found.marker, found.python)
+    if broken:
+        return Plan(REBUILD, tuple(broken))
+    stale = _stale(wish, found.marker, found.python)
+    return Plan(UPDATE, tuple(stale)) if stale else Plan(NOTHING)
+
+
+def _broken(wish: Wish, marker: Marker, python: interpreters.Installed | str) -> list[str]:
+    if wish.python and wish.python != marker.wanted_python:
+        return [f"it should be made with {wish.python}"]
+    if isinstance(python, str):
+        return [python]
+    if not marker.complete:
+        return ["its installation was cut off"]
+    return [f"{name} cannot be imported ({problem})" for name, problem in python.problems.items()]
+
+
+def _stale(wish: Wish, marker: Marker, python: interpreters.Installed | str) -> list[str]:
+    versions = {} if isinstance(python, str) else python.versions
+    reasons = below_floors(versions)
+    if wish.lock_sha256 != marker.lock_sha256:
+        reasons.append("hpc.jupyter comes with other versions of its packages")
+    if wish.packages != marker.packages:
+        reasons.append("other packages of your own are asked for")
+    if wish.debugger != marker.debugger:
+        reasons.append("the debugger is asked for" if wish.debugger else "the debugger is not asked for any more")
+    elif "debugpy" in versions and not wish.debugger:
+        reasons.append("debugpy has been installed, and with it other users of a node can get into a kernel")
+    return reasons
+
+
+def below_floors(versions: Mapping[str, str]) -> list[str]:
+    """One sentence for each package that is older than its first safe release."""
+    return [
+        f"{name} {versions[name]} has known holes, {_dotted(floor)} is the first without"
+        for name, floor in FLOORS.items()
+        if name in versions and release(versions[name]) < floor
+    ]
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, up to the first part that is none: ``4.6.2rc1`` is 4, 6."""
+    numbers = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def look(prefix: str) -> Found:
+    """What is at ``prefix``; raises ``HpcJupyterError`` if that is no directory of this account."""
+    try:
+        entries = os.listdir(prefix)
+    except FileNotFoundError:
+        return Found()
+    except NotADirectoryError:
+        raise HpcJupyterError(f"{prefix} is in the way: it is not a directory") from None
+    if os.stat(prefix).st_uid != os.geteuid():
+        raise HpcJupyterError(f"{prefix} belongs to another user")
+    marker = _read_marker(prefix)
+    python = "" if marker is None else _installed(packages.Target(prefix).python, isolated=True)
+    return Found(exists=True, empty=not entries, marker=marker, python=python)
+
+
+def base_python(decided: Plan, wish: Wish, found: Found) -> str:
+    """The Python that the environment is or will be made with; raises if there is none that can."""
+    if decided.action in (CREATE, REBUILD) or found.marker is None:
+        return interpreters.find(wish.python).path
+    return found.marker.base_python
+
+
+def make(decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock: str, uv_lock: str) -> Environment:
+    """Carry out ``decided``; the marker is complete only once everything is in place."""
+    _check_lock(lock, wish)
+    marker = Marker(wish.lock_sha256, wish.packages, wish.python, base, wish.debugger)
+    if decided.action != UPDATE:
+        _clear(target.prefix)
+    _write_marker(target.prefix, marker)
+    if decided.action != UPDATE:
+        target.make(base)
+    _fill(wish, target, lock=lock, uv_lock=uv_lock)
+    made = verify(target.prefix)
+    _write_marker(target.prefix, replace(marker, complete=True))
+    return made
+
+
+def _fill(wish: Wish, target: packages.Target, *, lock: str, uv_lock: str) -> None:
+    target.install_lock(lock, uv_lock=uv_lock)
+    more = [*wish.packages, *(["debugpy"] if wish.debugger else [])]
+    if more:
+        target.install_more(more, lock=lock, debugger=wish.debugger)
+    elif not wish.debugger:
+        target.remove("debugpy")
+
+
+def verify(prefix: str) -> Environment:
+    """The virtual environment at ``prefix``, proven to import JupyterLab; raises ``HpcJupyterError``."""
+    python = packages.Target(prefix).python
+    return _usable(prefix, python, _installed(python, isolated=True), isolated=True)
+
+
+def promised(prefix: str, found: Found) -> Environment:
+    """The virtual environment at ``prefix``, as it was found or will be."""
+    python = packages.Target(prefix).python
+    versions = {} if isinstance(found.python, str) else found.python.versions
+    return Environment(prefix, os.path.dirname(python), python, versions)
+
+
+def existing(path: str) -> Environment:
+    """The environment at ``path``: its directory, or its ``jupyter``; raises ``HpcJupyterError``."""
+    if not path:
+        raise BadInput(
+            "jupyter_environment_path", "is empty", hint="Write the environment's directory, or its jupyter program"
+        )
+    place = os.path.abspath(os.path.expanduser(path))
+    if not os.path.lexists(place):
+        raise HpcJupyterError(f"no JupyterLab at {path}: there is no such file or directory on this account")
+    directory = os.path.join(place, "bin") if os.path.isdir(place) else os.path.dirname(place)
+    if not os.access(os.path.join(directory, "jupyter"), os.X_OK):
+        raise HpcJupyterError(f"no JupyterLab at {path}: there is no jupyter program in {directory}")
+    python = _python_of(directory)
+    usable = _usable(path, python, _installed(python, isolated=False), isolated=False)
+    return replace(usable, prefix=os.path.dirname(directory), bin=directory)
+
+
+def _usable(name: str, python: str, found: interpreters.Installed | str, *, isolated: bool) -> Environment:
+    if isinstance(found, str):
+        raise HpcJupyterError(f"no JupyterLab at {name}: {found}")
+    if found.problems:
+        problems = "; ".join(f"{module} cannot be imported ({text})" for module, text in found.problems.items())
+        raise HpcJupyterError(f"no JupyterLab at {name}: {problems}")
+    server = found.versions.get("jupyter-server", "0")
+    if release(server) < FIRST_SERVER:
+        raise HpcJupyterError(
+            f"the JupyterLab at {name} is too old: it has jupyter_server {server}, "
+            f"and sessions can be secured only from {_dotted(FIRST_SERVER)} on"
+        )
+    warnings = [f"{text}: update {name}" for text in below_floors(found.versions)]
+    if "debugpy" in found.versions and not isolated:
+        warnings.append(f"{name} has debugpy: while you debug, other users of the node can run code in your kernel")
+    directory = os.path.dirname(python)
+    return Environment(os.path.dirname(directory), directory, python, found.versions, tuple(warnings))
+
+
+def _python_of(directory: str) -> str:
+    """The Python that runs ``jupyter`` in ``directory``: the one beside it, or the one its first line names."""
+    for name in ("python", "python3"):
+        beside = os.path.join(directory, name)
+        if os.access(beside, os.X_OK) and directory not in ("/usr/bin", "/usr/local/bin"):
+            return beside
+    with open(os.path.join(directory, "jupyter"), "rb") as stream:
+        first = stream.readline(4096).decode("utf-8", "replace").strip()
+    words = first[2:].split() if first.startswith("#!") else []
+    python = (words[-1] if words[-1:] and words[0].endswith("/env") else words[0]) if words else "python3"
+    return python if os.path.isabs(python) else shutil.which(python) or python
+
+
+def _installed(python: str, *, isolated: bool) -> interpreters.Installed | str:
+    return interpreters.installed(python, modules=MODULES, packages=(*FLOORS, "debugpy"), isolated=isolated)
+
+
+def _read_marker(prefix: str) -> Marker | None:
+    """The marker in ``prefix``; one that is torn is ours as well, and not complete."""
+    try:
+        with open(os.path.join(prefix, MARKER), "rb") as stream:
+            data = json.loads(stream.read().decode("utf-8"))
+        return Marker(**{**data, "packages": tuple(data["packages"])})
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, KeyError):
+        return Marker("")
+
+
+def _write_marker(prefix: str, marker: Marker) -> None:
+    os.makedirs(prefix, mode=0o700, exist_ok=True)
+    write_private(os.path.join(prefix, MARKER), json.dumps(asdict(marker), indent=2).encode() + b"\n")
+
+
+def _clear(prefix: str) -> None:
+    """Remove what is in ``prefix``, the marker last, so that whatever is cut off is still known as ours."""
+    for name in sorted(os.listdir(prefix) if os.path.isdir(prefix) else [], key=lambda entry: entry == MARKER):
+        path = os.path.join(prefix, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def _check_lock(lock: str, wish: Wish) -> None:
+    with open(lock, "rb") as stream:
+        found = hashlib.sha256(stream.read()).hexdigest()
+    if found != wish.lock_sha256:
+        raise HpcJupyterError(f"{lock} is not the file that was sent: its SHA-256 is {found}, not {wish.lock_sha256}")
+
+
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(str(part) for part in version)

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installs packages into a virtual environment: with uv where the account has it, else with pip."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import Sequence
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
+
+INSTALL_SECONDS = 1800
+NO_DEBUGPY = 'debugpy; python_version < "0"\n'
+"""An override that leaves out the debugger's listener, which every user of the node can reach."""
+
+_PIN = re.compile(r"^(?P<pin>[A-Za-z0-9][A-Za-z0-9._-]*==[^\s;]+(?:\s*;[^\\]*)?)", re.MULTILINE)
+_FORGET = [part for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV",
+                             "CONDA_PREFIX") for part in ("-u", name)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The virtual environment that packages go into; ``wheelhouse`` empty means the package index."""
+
+    prefix: str
+    wheelhouse: str = ""
+
+    @property
+    def python(self) -> str:
+        """Its own Python."""
+        return os.path.join(self.prefix, "bin", "python")
+
+    @property
+    def _source(self) -> list[str]:
+        return ["--no-index", "--find-links", self.wheelhouse] if self.wheelhouse else []
+
+    @property
+    def _pip(self) -> list[str]:
+        return [self.python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+    def make(self, base: str) -> None:
+        """Make it with the Python ``base``; pip is in it unless only uv can make one."""
+        made = command([base, "-m", "venv", self.prefix], timeout_seconds=300)
+        if made.code == 0:
+            return
+        uv = find_uv(self.prefix)
+        if uv is None:
+            raise HpcJupyterError(
+                f"{base} cannot make a virtual environment: {_words(made)}. "
+                "Its venv module must be there (on Debian: python3-venv), or uv on the account"
+            )
+        made = command([uv, "venv", "--no-config", "--allow-existing", "--python", base, self.prefix],
+                       timeout_seconds=300)
+        if made.code != 0:
+            raise HpcJupyterError(f"uv cannot make a virtual environment with {base}: {_words(made)}")
+
+    def install_lock(self, lock: str, *, uv_lock: str) -> None:
+        """Install exactly what ``lock`` lists, every file checked against its hash, nothing built from source."""
+        self._bootstrap(uv_lock)
+        self._install(["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", lock])
+
+    def install_more(self, packages: Sequence[str], *, lock: str, debugger: bool) -> None:
+        """Install the person's own packages and leave the versions of ``lock`` as they are."""
+        with tempfile.TemporaryDirectory(prefix="hpcj-") as scratch:
+            # A file, since an address among the packages may hold a password.
+            wanted = _write(scratch, "packages.txt", "".join(f"{item}\n" for item in packages))
+            pins = _write(scratch, "constraints.txt", constraints(_read(lock)))
+            override = _write(scratch, "overrides.txt", NO_DEBUGPY)
+            only_uv = [] if debugger else ["--override", override]
+            self._install(["--constraint", pins, "-r", wanted], only_uv=only_uv)
+        if not debugger:
+            self.remove("debugpy")
+
+    def remove(self, package: str) -> None:
+        """Uninstall ``package`` if it is there; pip has no override that would keep it out."""
+        for argv in self._installers("uninstall", only_pip=["--yes"]):
+            if command([*argv, package], timeout_seconds=INSTALL_SECONDS).code == 0:
+                return
+
+    def _bootstrap(self, uv_lock: str) -> None:
+        """Get uv into the environment: it installs in a tenth of the time. Without it, pip does."""
+        if find_uv(self.prefix) is None:
+            pip = [*self._pip, "install", "--no-cache-dir", *self._source]
+            command([*pip, "--require-hashes", "--only-binary", ":all:", "-r", uv_lock], timeout_seconds=300)
+
+    def _install(self, what: list[str], *, only_uv: Sequence[str] = ()) -> None:
+        problem = ""
+        for argv in self._installers("install", only_uv=[*only_uv, "--compile-bytecode"]):
+            result = command([*argv, *self._source, *what], timeout_seconds=INSTALL_SECONDS)
+            if result.code == 0:
+                return
+            problem = _words(result)
+        raise HpcJupyterError(f"the packages could not be installed in {self.prefix}: {problem}")
+
+    def _installers(
+        self, verb: str, *, only_uv: Sequence[str] = (), only_pip: Sequence[str] = ()
+    ) -> list[list[str]]:
+        """uv, if it can be had, then pip: a site may have told only pip where its package index is."""
+        found = []
+        uv = find_uv(self.prefix)
+        if uv is not None:
+            found.append([uv, "pip", verb, "--no-cache", "--python", self.python, *only_uv])
+        if os.path.exists(os.path.join(self.prefix, "bin", "pip")):
+            cache = ["--no-cache-dir"] if verb == "install" else []
+            found.append([*self._pip, verb, *cache, *only_pip])
+        return found
+
+
+def find_uv(prefix: str) -> str | None:
+    """uv on PATH, where its installer puts it, or in the environment itself."""
+    places = [os.path.expanduser("~/.local/bin"), os.path.join(prefix, "bin")]
+    return shutil.which("uv") or shutil.which("uv", path=os.pathsep.join(places))
+
+
+def command(argv: Sequence[str], *, timeout_seconds: float) -> Result:
+    """Run ``argv`` without the settings of another environment that may be active."""
+    return run(["env", *_FORGET, *argv], timeout_seconds=timeout_seconds)
+
+
+def check_packages(packages: Sequence[str]) -> None:
+    """Refuse what a requirements file would take for an option or for several lines."""
+    for package in packages:
+        if not package.strip() or package.lstrip().startswith(("-", "#")) or any(ord(char) < 32 for char in package):
+            raise BadInput(
+                "jupyter_environment_packages", f"{package!r} is not a package",
+                hint="Write one a list item, such as numpy or pandas>=2",
+            )
+
+
+def constraints(lock: str) -> str:
+    """The versions in ``lock`` without its hashes, which would be asked of every other package too."""
+    return "".join(f"{match['pin'].strip()}\n" for match in _PIN.finditer(lock))
+
+
+def _words(result: Result) -> str:
+    if result.timed_out:
+        return "it took too long and was stopped"
+    lines = [line.strip() for line in (result.err.strip() or result.out.strip()).splitlines() if line.strip()]
+    return "; ".join(lines[-6:]) or f"it ended with {result.code} and said nothing"
+
+
+def _write(directory: str, name: str, text: str) -> str:
+    path = os.path.join(directory, name)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return path
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()

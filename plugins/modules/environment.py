@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module hpc.jupyter.environment."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: environment
+short_description: Provide the environment that JupyterLab runs from
+version_added: 0.1.0
+description:
+  - Makes, upgrades or repairs a virtual environment with JupyterLab from a lock file with hashes, or checks one that is
+    there.
+  - An environment that this module did not make is never changed.
+author: the hpc.jupyter contributors
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows of what the environment is and would be made.
+options:
+  kind:
+    description: V(venv) makes one; V(existing) uses what is at O(path).
+    type: str
+    choices: [venv, existing]
+    default: venv
+  path:
+    description:
+      - The environment's directory, or for V(existing) its C(jupyter) program; a leading C(~) is the home directory.
+    type: str
+    required: true
+  packages:
+    description: The person's own packages, as pip takes them.
+    type: list
+    elements: str
+    default: []
+  python:
+    description: The Python to make it with. If empty, the account's best one.
+    type: str
+    default: ""
+  wheelhouse:
+    description: A directory on the account with all wheels that are needed. If empty, the package index.
+    type: str
+    default: ""
+  debugger:
+    description: Whether debugpy may be in it.
+    type: bool
+    default: false
+  lock:
+    description: The lock file on the account. It may be missing in check mode.
+    type: path
+  lock_sha256:
+    description: The SHA-256 that O(lock) must have.
+    type: str
+  uv_lock:
+    description: A lock file with hashes on the account that lists uv, for accounts that have none.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Use the JupyterLab that the site installed
+  hpc.jupyter.environment:
+    kind: existing
+    path: /opt/jupyter
+"""
+
+RETURN = r"""
+environment:
+  description: Where it is. In check mode, where it would be.
+  returned: success
+  type: dict
+  contains:
+    prefix:
+      description: Its directory.
+      type: str
+    bin:
+      description: Where its programs are.
+      type: str
+    python:
+      description: Its Python.
+      type: str
+    versions:
+      description: The versions of the packages that matter for security; empty if it is not there yet.
+      type: dict
+action:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: str
+  sample: nothing, create, update or rebuild
+reasons:
+  description: Why that was done.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import environment, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+
+ARGUMENTS = {
+    "kind": {"type": "str", "choices": ["venv", "existing"], "default": "venv"},
+    "path": {"type": "str", "required": True},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "python": {"type": "str", "default": ""},
+    "wheelhouse": {"type": "str", "default": ""},
+    "debugger": {"type": "bool", "default": False},
+    "lock": {"type": "path"},
+    "lock_sha256": {"type": "str"},
+    "uv_lock": {"type": "path"},
+}
+
+
+def main() -> None:
+    """Check or make the environment."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_if=[("kind", "venv", ("lock", "lock_sha256", "uv_lock"))],
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**(_existing(module) if module.params["kind"] == "existing" else _venv(module)))
+    except (HpcJupyterError, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+def _existing(module: AnsibleModule) -> dict[str, object]:
+    found = environment.existing(module.params["path"])
+    for text in found.warnings:
+        module.warn(text)
+    return {"changed": False, "action": environment.NOTHING, "reasons": [], "environment": _facts(found)}
+
+
+def _venv(module: AnsibleModule) -> dict[str, object]:
+    target = packages.Target(_prefix(module.params["path"]), _wheelhouse(module.params["wheelhouse"]))
+    wish = _wish(module)
+    found = environment.look(target.prefix)
+    decided = environment.plan(wish, found, prefix=target.prefix)
+    base = environment.base_python(decided, wish, found)
+    if decided.action == environment.NOTHING or module.check_mode:
+        final = environment.promised(target.prefix, found)
+    else:
+        locks = {"lock": module.params["lock"], "uv_lock": module.params["uv_lock"]}
+        final = environment.make(decided, wish, target, base=base, **locks)
+    return {
+        "changed": decided.action != environment.NOTHING,
+        "action": decided.action,
+        "reasons": decided.reasons,
+        "environment": _facts(final),
+        "diff": _diff(target.prefix, wish, found, decided, base=base),
+    }
+
+
+def _wish(module: AnsibleModule) -> environment.Wish:
+    packages.check_packages(module.params["packages"])
+    return environment.Wish(
+        lock_sha256=module.params["lock_sha256"],
+        packages=tuple(module.params["packages"]),
+        python=module.params["python"],
+        debugger=module.params["debugger"],
+    )
+
+
+def _prefix(path: str) -> str:
+    if not path.startswith(("/", "~/")):
+        raise BadInput("jupyter_environment_path", f"{path!r} is relative", hint="Start it with / or ~/")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _wheelhouse(path: str) -> str:
+    directory = os.path.abspath(os.path.expanduser(path)) if path else ""
+    if directory and not os.path.isdir(directory):
+        raise BadInput("jupyter_environment_wheelhouse", f"there is no directory {path} on this account")
+    return directory
+
+
+def _facts(found: environment.Environment) -> dict[str, object]:
+    return {name: value for name, value in asdict(found).items() if name != "warnings"}
+
+
+def _diff(
+    prefix: str, wish: environment.Wish, found: environment.Found, decided: environment.Plan, *, base: str
+) -> dict[str, str]:
+    after = _text({**asdict(wish), "base_python": base, "complete": True})
+    if decided.action == environment.NOTHING:
+        return {"before": after, "after": after}
+    before = "" if found.marker is None else _text(asdict(found.marker))
+    why = "".join(f"# {decided.action}: {reason}\n" for reason in decided.reasons)
+    return {"before_header": prefix, "after_header": prefix, "before": before, "after": why + after}
+
+
+def _text(made_of: dict[str, Any]) -> str:
+    lines = [
+        f"python: {made_of['base_python']}",
+        f"lock: {made_of['lock_sha256'][:12]}",
+        f"packages: {', '.join(made_of['packages'])}",
+        f"debugger: {made_of['debugger']}",
+        f"complete: {made_of['complete']}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
