@@ -242,8 +242,8 @@ def main() -> None:
     """Run the module."""
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
-        scheduler = by_name(ansible.params["scheduler"])
         layout = answers.layout_of(ansible.params)
+        scheduler = by_name(ansible.params["scheduler"], root=layout.root)
         act = {"present": _have, "awaited": _await, "absent": _end}[ansible.params["state"]]
         ansible.exit_json(**act(ansible, layout, scheduler))
     except (HpcJupyterError, OSError) as error:

@@ -83,7 +83,8 @@ def main() -> None:
     """Run the module."""
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
-        scheduler, layout = by_name(ansible.params["scheduler"]), answers.layout_of(ansible.params)
+        layout = answers.layout_of(ansible.params)
+        scheduler = by_name(ansible.params["scheduler"], root=layout.root)
         wanted = ansible.params["name"]
         names = [request.session_name(wanted)] if wanted else session.names(layout)
         seen = [_see(layout, name, scheduler, log_lines=ansible.params["log_lines"]) for name in names]

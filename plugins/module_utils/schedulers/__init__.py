@@ -13,8 +13,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm impor
 SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm}
 
 
-def by_name(name: str) -> Scheduler:
-    """The scheduler called ``name``."""
+def by_name(name: str, *, root: str) -> Scheduler:
+    """The scheduler called ``name``, for the account whose directory is ``root``."""
     if name not in SCHEDULERS:
         raise BadInput("scheduler", f"{name!r} is not one of {', '.join(SCHEDULERS)}")
-    return SCHEDULERS[name]()
+    return SCHEDULERS[name](root=root)

@@ -52,9 +52,15 @@ class Order:
 
 
 class Scheduler(ABC):
-    """One scheduler, asked through its own commands on the account, as the account."""
+    """One scheduler, asked through its own commands on the account, as the account.
+
+    ``root`` is the account's directory, for schedulers that tell jobs by it.
+    """
 
     name: str
+
+    def __init__(self, *, root: str = "") -> None:
+        self._root = root
 
     @abstractmethod
     def submit(self, order: Order) -> str:

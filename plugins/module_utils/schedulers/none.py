@@ -55,9 +55,6 @@ class NoScheduler(Scheduler):
 
     name = "none"
 
-    def __init__(self, *, root: str = "") -> None:
-        self._root = root
-
     def submit(self, order: Order) -> str:
         """Start the job in a session of its own: it outlives the login, its terminal and its connection."""
         check_resources(order.resources)

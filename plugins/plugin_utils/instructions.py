@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences about sessions, for people who read a playbook's output."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import Way
+
+_STATES = {
+    "intended": "is being submitted",
+    "submitted": "is submitted",
+    "queued": "waits in the queue",
+    "starting": "is starting",
+    "ready": "is ready",
+    "unknown": "cannot be seen now",
+}
+
+
+def session_line(record: Mapping[str, Any]) -> str:
+    """One line that says what a session is doing."""
+    text = f"session {record['session']} of {record['account']} {_state(record)}"
+    node = f" on {record['node']}" if record["node"] else ""
+    job = f" (job {record['job_id']})" if record["job_id"] else ""
+    reason = f": {record['reason']}" if record["reason"] else ""
+    return f"{text}{node}{job}{reason}{_times(record)}"
+
+
+def _state(record: Mapping[str, Any]) -> str:
+    return f"ended ({record['how']})" if record["state"] == "ended" else _STATES.get(record["state"], record["state"])
+
+
+def _times(record: Mapping[str, Any]) -> str:
+    if record["state"] == "queued" and record.get("starts_at"):
+        return f", expected to start {record['starts_at']}"
+    return f", until {record['ends_at']}" if record["state"] == "ready" and record["ends_at"] else ""
+
+
+def not_ready(record: Mapping[str, Any]) -> list[str]:
+    """What to do about a session that is not there yet."""
+    account, name = record["account"], record["session"]
+    return [
+        session_line(record),
+        f"Look again: ansible-playbook hpc.jupyter.launch --limit {account}{_session_option(name)}",
+        f"Give it up: ansible-playbook hpc.jupyter.stop --limit {account}{_session_option(name)}",
+    ]
+
+
+def ready(record: Mapping[str, Any], cluster: Cluster, *, way: Way, config: str) -> list[str]:
+    """How to get to a session by hand, and how to stop it."""
+    account, name = record["account"], record["session"]
+    show_url = f"{cluster.root}/hpc-session url --session {name} --port {way.port}"
+    on_account = show_url if cluster.local else shlex.join(["ssh", "-F", config, cluster.name, show_url])
+    forward = [f"Forward it, and leave this running: {way.command}"] if way.forward else []
+    return [
+        session_line(record),
+        *forward,
+        f"Open {way.url}",
+        f"Log in with your password, or take the whole URL from: {on_account}",
+        f"Stop it: ansible-playbook hpc.jupyter.stop --limit {account}{_session_option(name)}",
+    ]
+
+
+def _session_option(name: str) -> str:
+    return "" if name == "default" else f" -e jupyter_session_name={name}"

@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real processes on a machine without a scheduler; the job script here only plays a supervisor that never answers."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import plan, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
+
+JOB = """#!/bin/sh
+trap 'exit 0' TERM
+echo "hello from the job"
+{end}
+"""
+
+
+@pytest.fixture(name="account")
+def _account(tmp_path):
+    layout = Layout.at(str(tmp_path / "root"))
+    os.makedirs(layout.root)
+    write_job(layout, end="while :; do sleep 0.05; done")
+    for path in (layout.command, layout.environment_script):
+        with open(path, "w", encoding="utf-8"):
+            pass
+    scheduler = by_name("none", root=layout.root)
+    yield layout, scheduler
+    session.stop(layout, "default", scheduler, seconds=30)
+
+
+def write_job(layout, *, end):
+    with open(layout.job_script, "w", encoding="utf-8") as stream:
+        stream.write(JOB.format(end=end))
+    os.chmod(layout.job_script, 0o755)  # noqa: S103
+
+
+def wanted(**values):
+    return request.build(session="default", account="me@here", cluster="here", scheduler="none", **values)
+
+
+def test_a_second_launch_finds_the_first(account):
+    layout, scheduler = account
+    first = session.find_or_submit(wanted(), layout, scheduler)
+    second = session.find_or_submit(wanted(), layout, scheduler)
+    assert (first.changed, second.changed) == (True, False)
+    assert first.after.record.job_id == second.after.record.job_id
+    assert len(scheduler.find("hpc-jupyter-default")) == 1
+
+
+def test_two_launches_at_once_make_one_job(account):
+    layout, scheduler = account
+    outcomes = []
+    launches = [
+        threading.Thread(target=lambda: outcomes.append(session.find_or_submit(wanted(), layout, scheduler)))
+        for _each in range(3)
+    ]
+    for launch in launches:
+        launch.start()
+    for launch in launches:
+        launch.join(timeout=60)
+    assert sorted(outcome.changed for outcome in outcomes) == [False, False, True]
+    assert len(scheduler.find("hpc-jupyter-default")) == 1
+
+
+def test_secrets_are_private_fresh_and_not_in_the_answer(account):
+    layout, scheduler = account
+    files = layout.session("default")
+    tokens = []
+    for _each in range(2):
+        answer = str(session.find_or_submit(wanted(), layout, scheduler).after.to_dict())
+        with open(files.token, encoding="ascii") as stream:
+            tokens.append(stream.read())
+        assert tokens[-1] not in answer
+        session.stop(layout, "default", scheduler, seconds=30)
+    assert [len(token) for token in tokens] == [43, 43]
+    assert tokens[0] != tokens[1]
+    assert os.stat(files.cookie_secret).st_size == 64
+    assert stat.S_IMODE(os.stat(files.path).st_mode) == 0o700
+    modes = {name: stat.S_IMODE(os.stat(os.path.join(files.path, name)).st_mode) for name in os.listdir(files.path)}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account):
+    layout, scheduler = account
+    first = session.find_or_submit(wanted(), layout, scheduler).after.record
+    path = layout.session("default").record
+    rec.write(path, rec._build({**first.__dict__, "state": rec.INTENDED, "job_id": ""}))
+    again = session.find_or_submit(wanted(), layout, scheduler)
+    assert again.after.record.job_id == first.job_id
+    assert len(scheduler.find("hpc-jupyter-default")) == 1
+
+
+def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(account, monkeypatch):
+    layout, scheduler = account
+    monkeypatch.setattr(plan, "AMBIGUOUS_SECONDS", 1.0)
+    path = layout.session("default").record
+    os.makedirs(layout.session("default").path)
+    rec.write(path, rec.Record("default", "here", "me@here", "none", generation=4))
+    done = session.find_or_submit(wanted(), layout, scheduler)
+    assert (done.changed, done.after.record.generation) == (True, 5)
+
+
+def test_a_job_without_a_record_is_adopted(account):
+    layout, scheduler = account
+    first = session.find_or_submit(wanted(), layout, scheduler).after.record
+    os.unlink(layout.session("default").record)
+    adopted = session.find_or_submit(wanted(), layout, scheduler)
+    assert adopted.after.record.job_id == first.job_id
+    assert len(scheduler.find("hpc-jupyter-default")) == 1
+
+
+def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account):
+    layout, scheduler = account
+    session.find_or_submit(wanted(), layout, scheduler)
+    done = session.stop(layout, "default", scheduler, seconds=30)
+    assert (done.changed, done.after.record.state, done.after.record.how) == (True, rec.ENDED, "stopped")
+    assert scheduler.find("hpc-jupyter-default") == []
+    assert session.stop(layout, "default", scheduler, seconds=30).changed is False
+
+
+def test_waiting_ends_when_the_job_dies(account):
+    layout, scheduler = account
+    write_job(layout, end="sleep 0.5; exit 3")
+    session.find_or_submit(wanted(), layout, scheduler)
+    began = time.monotonic()
+    seen = session.wait(layout, "default", scheduler, seconds=30)
+    assert (seen.state, seen.record.how) == (rec.ENDED, "lost")
+    assert time.monotonic() - began < 20
+    assert rec.read(layout.session("default").record).state == rec.ENDED
+
+
+def test_waiting_leaves_what_is_still_starting(account):
+    layout, scheduler = account
+    session.find_or_submit(wanted(), layout, scheduler)
+    assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.STARTING
+
+
+def test_a_refused_job_says_so_in_the_record_too(account):
+    layout, scheduler = account
+    os.chmod(layout.job_script, 0o600)
+    with pytest.raises(SubmitRefused, match="is missing or cannot be executed"):
+        session.find_or_submit(wanted(), layout, scheduler)
+    kept = rec.read(layout.session("default").record)
+    assert (kept.state, kept.how) == (rec.ENDED, "failed")
+
+
+def test_an_account_that_was_never_set_up_is_told_how(tmp_path):
+    layout = Layout.at(str(tmp_path))
+    with pytest.raises(NotSetUp) as caught:
+        session.find_or_submit(wanted(), layout, by_name("none", root=layout.root))
+    assert str(caught.value) == (
+        f"me@here is not set up: {tmp_path}/job.sh is missing. "
+        "Run: hpc-jupyter setup me@here (or: ansible-playbook hpc.jupyter.setup --limit me@here)"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_start_directory_must_exist(account):
+    layout, scheduler = account
+    with pytest.raises(BadInput, match="^directory: /nowhere is not a directory on "):
+        session.find_or_submit(wanted(directory="/nowhere"), layout, scheduler)
+    assert not os.path.exists(layout.sessions)
