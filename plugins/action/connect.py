@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action hpc.jupyter.connect: the first task of every play; all of it happens on the controller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys, write
+
+_SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
+_UNCHECKED = re.compile(r"(?i)stricthostkeychecking[= ]*(?:no|off|accept-new)|userknownhostsfile[= ]*/dev/null")
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+    """Check the cluster's facts, write the ssh configuration, open the login master."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Never changes an account, so there is no difference in check mode."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
+            argument_spec={
+                "timeout_seconds": {"type": "int", "default": 60},
+                "record": {"type": "dict"},
+            }
+        )
+        try:
+            return {**result, "changed": False, **self._connect(task_vars or {}, arguments)}
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+
+    def _connect(self, task_vars: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        account = task_vars["inventory_hostname"]
+        cluster = Cluster.from_facts(self._facts(task_vars), account=account)
+        if cluster.local:
+            return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
+        self._check_connection(cluster)
+        files = write(cluster)
+        self._record(files, arguments["record"] or {})
+        seconds = arguments["timeout_seconds"]
+        opened = not self._password() and open_master(cluster, files, timeout_seconds=seconds)
+        return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
+
+    def _facts(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The cluster's facts with their templates rendered; the connection as Ansible has settled it."""
+        names = [name for name in task_vars if name.startswith("hpc_") or name == "ansible_user"]
+        facts = {name: self._templar.template(task_vars[name]) for name in names}
+        return {**facts, "ansible_connection": self._connection.transport}
+
+    def _check_connection(self, cluster: Cluster) -> None:
+        """Nothing in the inventory may lead Ansible around the generated ssh configuration."""
+        if self._connection.transport != "ssh":
+            raise BadInput("ansible_connection", f"{self._connection.transport!r} is not one of local, ssh")
+        host = self._connection.get_option("host")
+        if host != cluster.name:
+            raise BadInput(
+                "ansible_host", f"is {host}, which would go around the gateways and the pinned host keys",
+                hint="Remove it, and write the login host's name into hpc_login_hosts",
+            )
+        if self._connection.get_option("host_key_checking") is False:
+            raise BadInput("ansible_ssh_host_key_checking", "is false; host keys are always checked", hint="Remove it")
+        for option in _SSH_ARGUMENTS:
+            if _UNCHECKED.search(str(self._connection.get_option(option) or "")):
+                raise BadInput(
+                    f"ansible_{option}", "turns the check of host keys off",
+                    hint="Remove that, and pin the site's fingerprints in hpc_host_keys",
+                )
+
+    def _password(self) -> bool:
+        """With a password given to Ansible its own connection logs in, and becomes the master."""
+        return bool(self._connection.get_option("password"))
+
+    @staticmethod
+    def _record(files: Files, record: Mapping[str, Any]) -> None:
+        if record.get("node") and record.get("host_keys"):
+            record_node_keys(files.directory, record["node"], record["host_keys"])

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: connect
+short_description: Log in to an account's cluster, through its gateways and with pinned host keys
+version_added: 0.1.0
+description:
+  - Checks the cluster's facts, the variables called C(hpc_…) of the inventory, before anything is contacted.
+  - Writes the account's ssh configuration on the controller, below C(~/.local/state/hpc-jupyter).
+  - Opens one connection to the login host. Ansible and every forward ride on it, so that there is one authentication.
+  - Fails with a message that names the hop, what failed there and what to do. Other hosts of the play go on.
+  - Asks nothing. Where a password is given to Ansible (C(--ask-pass), C(ansible_password)), its first task logs in, and
+    its connection is the one that is kept.
+  - An account with C(ansible_connection=local) is only checked.
+author:
+  - The hpc.jupyter contributors (@hpc-jupyter)
+attributes:
+  action:
+    description: Runs on the controller.
+    support: full
+  check_mode:
+    description: A connection changes nothing on the account; it is opened in check mode too.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+options:
+  timeout_seconds:
+    description: How long logging in may take, over all hops.
+    type: int
+    default: 60
+  record:
+    description:
+      - A session's record, as M(hpc.jupyter.session) returns it.
+      - The host keys of its node are trusted from then on, since the record came over a checked connection.
+    type: dict
+notes:
+  - Play variables of the collection's playbooks let Ansible use the generated configuration, see
+    P(hpc.jupyter.ssh_args#filter).
+  - Root is refused on accounts that are reached over ssh.
+seealso:
+  - plugin: hpc.jupyter.ssh_args
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Connect
+  hpc.jupyter.connect:
+
+- name: Trust the node of a session
+  hpc.jupyter.connect:
+    record: "{{ launched.session }}"
+"""
+
+RETURN = r"""
+cluster:
+  description: The cluster's facts as they were understood, with defaults filled in.
+  returned: success
+  type: dict
+  sample:
+    account: alice@cori
+    gateways: [{host: gate.example.org, port: 22, relay: jump, user: alice}]
+    host_keys: {gate.example.org: ["SHA256:uNiVztksCsDhcc0u9e8BrrqEHL6TYBF/qB1cGVcnvXk"]}
+    local: false
+    login_hosts: [cori.example.org]
+    login_port: 22
+    name: cori
+    root: ~/.local/share/hpc-jupyter/cori
+    route: auto
+    scheduler: slurm
+    user: alice
+opened:
+  description: Whether a connection was opened; V(false) where there was one, or where Ansible's own will be.
+  returned: success
+  type: bool
+ssh_config:
+  description: The configuration for C(ssh -F), empty for a local account.
+  returned: success
+  type: str
+"""

@@ -1,0 +1,235 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From OpenSSH's own words to: which hop, what failed there, what to do. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+
+_HIDDEN = re.compile(r"debug\d: |Warning: Permanently added |Transferred: |Bytes per second: |Authenticated to ")
+_VIA = re.compile(r"(?m)^(?:Connection (?:closed|reset) by|(?:ssh_dispatch_run_fatal: )?Connection to) UNKNOWN ")
+_DIRECT = re.compile(r"(?m)^Connection (?:closed|reset) by (?!UNKNOWN)")
+_OPENED = re.compile(r"(?m)^Authenticated to ")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One host on the way, as the user knows it."""
+
+    kind: str
+    host: str
+    user: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}"
+
+
+def hops(cluster: Cluster, *, node: str = "") -> list[Hop]:
+    """The way to the login host, or on to ``node``, in order."""
+    gateways = [Hop("gateway", item.host, item.user, item.port) for item in cluster.gateways]
+    login = Hop("login host", cluster.login_hosts[0], cluster.user, cluster.login_port)
+    return [*gateways, login, *([Hop("node", node, cluster.user, 22)] if node else [])]
+
+
+def explain(stderr: str, cluster: Cluster, *, node: str = "") -> str:
+    """One message for the user out of what ssh printed on its way to the login host (or to ``node``)."""
+    text = stderr.replace("\r", "")
+    way = hops(cluster, node=node)
+    for pattern, tell in _TABLE:
+        found = pattern.search(text)
+        if found:
+            return f"{cluster.name}: {tell(_Case(found, text, cluster, way))}"
+    lines = [line for line in text.splitlines() if line.strip() and not _HIDDEN.match(line)]
+    return f"{cluster.name}: ssh failed: {lines[-1].strip() if lines else 'it gave no reason'}"
+
+
+def explain_silence(stderr: str, cluster: Cluster, *, seconds: float) -> str:
+    """The message for a way on which nobody answered in time; ``stderr`` names the hops that let us in."""
+    way = hops(cluster)
+    hop = way[min(len(_OPENED.findall(stderr)), len(way) - 1)]
+    return (
+        f"{cluster.name}: {hop} did not let {hop.user} in within {seconds:g} seconds. "
+        "Check that it is up, and this machine's network or VPN"
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    found: re.Match[str]
+    text: str
+    cluster: Cluster
+    way: list[Hop]
+
+    def hop(self, host: str, *, user: str = "", port: str = "") -> Hop:
+        """The hop called ``host``; of several the one that fits ``user`` and ``port`` best."""
+        named = [hop for hop in self.way if hop.host == host]
+        if not named:
+            return Hop("host", host, user, 0)
+        return max(named, key=lambda hop: (hop.user == user) + (str(hop.port) == port))
+
+    def behind(self) -> Hop:
+        """The hop whose connection broke: every ssh from it on to the end of the way says that its jump ended."""
+        if _DIRECT.search(self.text):
+            return self.way[0]
+        return self.way[max(0, len(self.way) - max(1, len(_VIA.findall(self.text))))]
+
+    def before(self, hop: Hop) -> str:
+        """Where the connection to ``hop`` starts."""
+        index = self.way.index(hop) if hop in self.way else 0
+        return f"from {self.way[index - 1].host}" if index else "from this machine"
+
+
+def _own_config(case: _Case) -> str:
+    return f"ssh refuses {case.found[1]}: others could write it. Run: chmod go-w {case.found[1]}"
+
+
+def _bad_option(case: _Case) -> str:
+    return f"ssh does not understand its configuration: {case.found[0].strip()}. Correct that line"
+
+
+def _not_pinned(case: _Case) -> str:
+    shown, kind, presented = case.found.groups()
+    host, port = _split(shown)
+    hop = case.hop(host, port=port)
+    pins = ", ".join(str(pin) for pin in case.cluster.pins(hop.host))
+    return (
+        f"{hop} presents the {_kind(kind)} key {presented}, which is not pinned (pinned: {pins}). "
+        "Nothing was sent. Either this is not the right host, or its key is new: compare with what the site publishes, "
+        "then correct hpc_host_keys"
+    )
+
+
+def _changed(case: _Case) -> str:
+    host, port = _split(case.found[1])
+    presented = re.search(r"(\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s", case.text)
+    offending = re.search(r"Offending \S+ key in (.+):(\d+)", case.text)
+    shown = f" It presents the {presented[1]} key {presented[2]}." if presented else ""
+    known = f" Another one is in {offending[1]}, line {offending[2]}." if offending else ""
+    return (
+        f"{case.hop(host, port=port)}: the host key has changed.{shown}{known} Nothing was sent. "
+        "Compare with what the site publishes, then pin it in hpc_host_keys"
+    )
+
+
+def _no_key(case: _Case) -> str:
+    kind, shown = case.found.groups()
+    host, port = _split(shown)
+    hop = case.hop(host, port=port)
+    if hop.kind == "node":
+        return f"{hop}: its {_kind(kind)} key is not in the session's record. Start the session again"
+    return (
+        f"{hop}: its {_kind(kind)} host key is not known. Pin the fingerprint that the site publishes: "
+        f'hpc_host_keys: {{{hop.host}: ["SHA256:…"]}}'
+    )
+
+
+def _revoked(case: _Case) -> str:
+    return f"{case.hop(_split(case.found[1])[0])}: its host key is revoked. Ask the site"
+
+
+def _unresolved(case: _Case) -> str:
+    hop = case.hop(case.found[1])
+    fact = "hpc_gateways" if hop.kind == "gateway" else "hpc_login_hosts"
+    return f"{hop}: the name is not known here. Check {fact}, and this machine's network or VPN"
+
+
+def _unreached(case: _Case) -> str:
+    host, port, reason = case.found.groups()
+    hop = case.hop(host, port=port)
+    return f"{hop}: port {port} cannot be reached from this machine ({reason.strip()}). {_NETWORK}"
+
+
+def _not_passed_on(case: _Case) -> str:
+    hop = case.behind()
+    start = case.before(hop)
+    if case.found[1] == "administratively prohibited":
+        return f"{hop} cannot be reached {start}, which refuses to pass connections on. Ask the site for its gateway"
+    if re.search(r"(?i)name|resol|address associated", case.found[2]):
+        return f"{hop}: the name is not known {start} ({case.found[2].strip()}). Check hpc_login_hosts"
+    return f"{hop} cannot be reached {start} ({case.found[2].strip()}). Try later, or ask the site whether it is down"
+
+
+def _too_many(case: _Case) -> str:
+    via = case.found[1] == "UNKNOWN"
+    hop = case.way[len(case.way) - 1 - len(_VIA.findall(case.text))] if via else case.way[0]
+    return (
+        f"{hop}: too many keys were tried for {hop.user}. Name the right one in ~/.ssh/config: "
+        f"Host {hop.host}, IdentityFile, IdentitiesOnly yes"
+    )
+
+
+def _denied(case: _Case) -> str:
+    user, host, methods = case.found.groups()
+    hop = case.hop(host, user=user)
+    takes = methods.replace(",", ", ")
+    asks = "password" in methods or "keyboard-interactive" in methods
+    password = " With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." if asks else ""
+    return (
+        f"{hop}: {user} was not let in: the account is not known there, or the key or password is not accepted "
+        f"(it takes: {takes}).{password} Check the user's name; a key with a passphrase must be in the agent (ssh-add)"
+    )
+
+
+def _expired(case: _Case) -> str:
+    return f"{case.found[0].strip()}. Log in once with plain ssh and follow what the site says"
+
+
+def _no_common(case: _Case) -> str:
+    what, offer = case.found.groups()
+    return f"{case.behind()}: this ssh and the host share no {what} (it offers: {offer.strip()}). Ask the site"
+
+
+def _sessions(case: _Case) -> str:
+    return f"{case.way[-1]} allows no more sessions on one connection (MaxSessions). Close some, or wait"
+
+
+def _silent(case: _Case) -> str:
+    return f"{case.behind()} accepts connections but does not answer. It may be overloaded: try later"
+
+
+def _closed(case: _Case) -> str:
+    hop = case.behind()
+    return (
+        f"{hop} closed the connection before {hop.user} was let in. It may refuse this address or too many logins at "
+        "once, or the account may have expired: try later, then ask the site"
+    )
+
+
+def _split(shown: str) -> tuple[str, str]:
+    """Host and port out of ``host`` or ``[host]:port``, as ssh shows them."""
+    found = re.fullmatch(r"\[(.+)\]:(\d+)", shown)
+    return (found[1], found[2]) if found else (shown, "22")
+
+
+def _kind(kind: str) -> str:
+    """``ED25519`` for ``ssh-ed25519``, as fingerprints are published."""
+    return next((name for name in ("ED25519", "ECDSA", "RSA") if name in kind.upper()), kind)
+
+
+_NETWORK = "Check this machine's network or VPN, and whether the host is up"
+
+_TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
+    (re.compile(r"(?m)^Bad owner or permissions on (\S+)"), _own_config),
+    (re.compile(r"(?m)^.*Bad configuration option: .*$|^.*terminating, \d+ bad configuration.*$"), _bad_option),
+    (re.compile(r"(?m)^hpc\.jupyter: (\S+) presents (\S+) (SHA256:\S+), which is not pinned"), _not_pinned),
+    (re.compile(r"(?m)^(?:\S+ )?[Hh]ost key for (\S+) has changed and you have requested strict"), _changed),
+    (re.compile(r"(?m)^No (\S+) host key is known for (\S+) and you have requested strict"), _no_key),
+    (re.compile(r"(?m)^(?:\S+ )?[Hh]ost key for (\S+) (?:is|was) revoked"), _revoked),
+    (re.compile(r"(?m)^ssh: Could not resolve hostname (\S+?):? "), _unresolved),
+    (re.compile(r"(?m)^ssh: connect to host (\S+) port (\d+): (.*)$"), _unreached),
+    (re.compile(r"(?m)^channel \d+: open failed: ([a-z ]+): (.*)$"), _not_passed_on),
+    (re.compile(r"(?m)^Received disconnect from (\S+) port .*Too many authentication failures"), _too_many),
+    (re.compile(r"(?m)^(\S+)@(\S+): Permission denied \(([^)]*)\)"), _denied),
+    (re.compile(r"(?m)^.*(?:account|password) has expired.*$"), _expired),
+    (re.compile(r"(?m)^Unable to negotiate with .*: no matching (.*) found\. Their offer: (.*)$"), _no_common),
+    (re.compile(r"Session open refused by peer"), _sessions),
+    (re.compile(r"(?m)^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out"), _silent),
+    (re.compile(r"(?m)^(?:kex_exchange_identification: |Connection (?:closed|reset) by |ssh_dispatch_run_f)"), _closed),
+]
+"""Causes before their consequences: the first that is found is told."""

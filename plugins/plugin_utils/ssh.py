@@ -1,0 +1,283 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The login master of one account, and commands over it. The system's ssh does the work."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, gateway_alias
+
+__all__ = ["Answer", "ConnectFailed", "close_master", "explain", "master_alive", "open_master", "run_remote"]
+
+TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
+"""Tells the askpass program which terminal to ask on: in its session of its own it has no /dev/tty."""
+
+_CHECK_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+
+class ConnectFailed(HpcJupyterError):
+    """The account could not be reached; the text names the hop and says what to do."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command on the account printed, without what the login printed around it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def master_alive(files: Files) -> bool:
+    """Whether the login master is there; asks no host, takes milliseconds."""
+    if not os.path.exists(files.control):
+        return False
+    try:
+        return _control(files, "check").returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def open_master(
+    cluster: Cluster, files: Files, *, askpass: str | None = None, timeout_seconds: float = 60.0,
+    show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None,
+) -> bool:
+    """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
+
+    Without ``askpass`` no hop asks anything. ``askpass`` is a program that gets ssh's question as its argument, asks
+    on the terminal named by ``HPC_JUPYTER_TERMINAL`` and prints the answer; ``environment`` is added to its own.
+    ``show`` gets the lines that hosts show before they let one in. Raises ``ConnectFailed``.
+    """
+    if cluster.local:
+        return False
+    deadline = time.monotonic() + timeout_seconds
+    with _only_opener(cluster, files, deadline=deadline):
+        if master_alive(files):
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(files.control)
+        left = deadline - time.monotonic()
+        _log_in(cluster, files, askpass=askpass, seconds=left, show=show, environment=environment or {})
+    return True
+
+
+def close_master(files: Files) -> bool:
+    """End the login master and all that rides on it; ``False`` if there was none."""
+    alive = master_alive(files)
+    if alive:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _control(files, "exit")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(files.control)
+    return alive
+
+
+def run_remote(cluster: Cluster, files: Files, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> Answer:
+    """Run ``argv`` on the account, whatever its login shell is and prints; ``~/`` begins a program's path.
+
+    Nothing is asked, and no master is left behind. Raises ``ConnectFailed`` if the command did not come to run.
+    """
+    nonce = secrets.token_hex(16)
+    command = ["/bin/sh", "-s"] if cluster.local else _ssh(cluster, files)
+    try:
+        done = _run(command, _script(argv, nonce).encode(), timeout_seconds)
+    except subprocess.TimeoutExpired as error:
+        raise ConnectFailed(f"{cluster.name}: {argv[0]} did not answer within {timeout_seconds:g} seconds") from error
+    stdout, stderr = (part.decode("utf-8", "replace") for part in (done.stdout, done.stderr))
+    framed = re.search(rf"{nonce} begin\n(.*)\n{nonce} end (\d+)\n", stdout, re.DOTALL)
+    if framed:
+        return Answer(int(framed[2]), framed[1], stderr)
+    raise ConnectFailed(_why_not_run(cluster, done.returncode, stdout=stdout, stderr=stderr))
+
+
+def _script(argv: Sequence[str], nonce: str) -> str:
+    """The script is sh's standard input, so that no login shell ever reads a word of it."""
+    home = argv[0].startswith("~/")
+    program = f'"$HOME"/{shlex.quote(argv[0][2:])}' if home else shlex.quote(argv[0])
+    words = " ".join([program, *(shlex.quote(word) for word in argv[1:])])
+    return f"printf '\\n%s begin\\n' {nonce}\n{words} </dev/null\nprintf '\\n%s end %s\\n' {nonce} $?\nexit 0\n"
+
+
+def _ssh(cluster: Cluster, files: Files) -> list[str]:
+    # ControlMaster=no: a master begun here would hold our pipes open after the command has ended.
+    options = ["-o", "ControlMaster=no", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"]
+    return ["ssh", "-T", "-F", files.batch_config, *options, "--", cluster.name, "exec /bin/sh -s"]
+
+
+def _why_not_run(cluster: Cluster, code: int, *, stdout: str, stderr: str) -> str:
+    if code == 255 and not cluster.local:
+        return explain(stderr, cluster)
+    lines = [line.strip() for line in (stderr + "\n" + stdout).splitlines() if line.strip()]
+    said = f": {lines[-1]}" if lines else ""
+    return f"{cluster.name}: the login shell of {cluster.account} runs no commands (exit {code}){said}"
+
+
+def _run(command: list[str], script: bytes, seconds: float) -> subprocess.CompletedProcess[bytes]:
+    with tempfile.TemporaryFile() as stderr, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stdin:
+        stdin.write(script)
+        stdin.seek(0)
+        with subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True) as process:
+            try:
+                process.wait(seconds)
+            except BaseException:
+                _end(process)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, _content(stdout), _content(stderr))
+
+
+def _content(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
+
+
+def _control(files: Files, command: str) -> subprocess.CompletedProcess[bytes]:
+    argv = ["ssh", "-F", "none", "-S", files.control, "-O", command, "--", "master"]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS, check=False)
+
+
+@contextlib.contextmanager
+def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator[None]:
+    """Two that open one master at once would leave a connection that nobody can end."""
+    with open(files.lock, "a", encoding="ascii") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"{cluster.name}: another process is still logging in to {cluster.account}. Wait for it"
+                    raise ConnectFailed(message) from None
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+def _log_in(
+    cluster: Cluster, files: Files, *, askpass: str | None, seconds: float,
+    show: Callable[[str], None] | None, environment: Mapping[str, str],
+) -> None:
+    config = files.asking_config if askpass else files.batch_config
+    options = ["-f", "-N", "-o", "ControlMaster=yes", "-o", "ClearAllForwardings=yes", *_jump(cluster, config)]
+    with _common_file(files) as said, _terminal_kept(asked=bool(askpass)):
+        # The jump process stays in this session: in ours, the next Ctrl-C would end it and the master with it.
+        process = subprocess.Popen(
+            ["ssh", "-F", config, *options, "--", cluster.name],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
+            env={**_environment(askpass, environment), "SHELL": "/bin/sh", "HPC_JUPYTER_SAID": said.name},
+        )
+        code = _wait(process, said, seconds=seconds, show=show)
+        text = _content(said).decode("utf-8", "replace")
+    if code is None:
+        raise ConnectFailed(explain_silence(text, cluster, seconds=round(seconds)))
+    if code:
+        raise ConnectFailed(explain(text, cluster))
+
+
+@contextlib.contextmanager
+def _common_file(files: Files) -> Iterator[IO[bytes]]:
+    """A file to which several processes append."""
+    descriptor, path = tempfile.mkstemp(dir=files.directory, prefix=".login-")
+    os.close(descriptor)
+    try:
+        with open(path, "a+b") as stream:
+            yield stream
+    finally:
+        os.unlink(path)
+
+
+def _jump(cluster: Cluster, config: str) -> list[str]:
+    """What ProxyJump would run, but heard: ssh throws away what a jump says when ControlPersist is set."""
+    if not cluster.gateways:
+        return []
+    gateway = gateway_alias(cluster, len(cluster.gateways) - 1)
+    return ["-o", f"ProxyCommand=ssh -F '{config}' -W '[%h]:%p' -- {gateway} 2>>\"$HPC_JUPYTER_SAID\""]
+
+
+def _environment(askpass: str | None, added: Mapping[str, str]) -> dict[str, str]:
+    if not askpass:
+        return {**os.environ, **added}
+    terminal = _terminal()
+    where = {TERMINAL_VARIABLE: terminal} if terminal else {}
+    return {**os.environ, "SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force", **where, **added}
+
+
+def _wait(
+    process: subprocess.Popen[bytes], stderr: IO[bytes], *, seconds: float, show: Callable[[str], None] | None
+) -> int | None:
+    """The exit code of ssh, which is 0 as soon as the master is in the background; ``None`` if it took too long."""
+    deadline = time.monotonic() + seconds
+    shown = 0
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            shown = _show(stderr, shown, show)
+            time.sleep(_POLL_SECONDS)
+        _show(stderr, shown, show)
+        return process.poll()
+    finally:
+        if process.poll() is None:
+            _end(process)
+
+
+def _show(stderr: IO[bytes], start: int, show: Callable[[str], None] | None) -> int:
+    """Hand the whole lines after ``start`` to ``show``; the offset up to which that is done."""
+    if show is None:
+        return start
+    content = os.pread(stderr.fileno(), 1 << 20, start)
+    whole = content[: content.rfind(b"\n") + 1]
+    for line in whole.decode("utf-8", "replace").splitlines():
+        if not line.startswith("Authenticated to "):
+            show(line.rstrip("\r"))
+    return start + len(whole)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            return
+
+
+def _terminal() -> str:
+    for stream in (sys.stdin, sys.stderr, sys.stdout):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.ttyname(stream.fileno())
+    return ""
+
+
+@contextlib.contextmanager
+def _terminal_kept(*, asked: bool) -> Iterator[None]:
+    """An askpass program that is ended while it asks leaves the terminal without echo."""
+    path = _terminal() if asked else ""
+    if not path:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        settings = termios.tcgetattr(descriptor)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSANOW, settings)
+    finally:
+        os.close(descriptor)
