@@ -21,11 +21,11 @@ launch:
 
 test:
 	@tools/venv.sh dev
-	@exec $(BIN)/python tests/run.py $(PARTS)
+	@exec $(BIN)/python -m tests.run $(PARTS)
 
 lint:
 	@tools/venv.sh dev
-	@exec $(BIN)/python tests/run.py lint
+	@exec $(BIN)/python -m tests.run lint
 
 lab:
 	@tools/venv.sh dev

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import machine
+from tests import machine
 
 ROOT = machine.ROOT
 HOME = machine.BUILD / "ansible-test-home"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-import machine
+from tests import machine
 
 COLLECTION = ".build/ansible_collections/hpc/jupyter"
 

@@ -1,6 +1,6 @@
 """Run every part of the tests, two at a time, and say what passed, what failed and how long it took.
 
-usage: tests/run.py [PART]...   (all parts unless some are named; LAB=skip leaves out those that need root)
+usage: python -m tests.run [PART]...   (all parts unless some are named; LAB=skip leaves out those that need root)
 
 Each part's output is in .build/test-output/PART.log. A part past its deadline is ended with everything it started in
 its process group. The last line counts tests: those of pytest one by one, every other part as one.
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
+from tests import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
@@ -60,19 +60,19 @@ def _pytest(name: str, *, seconds: int, root: bool = False) -> Part:
     return Part(name, (*argv, f"tests/{name}"), seconds, root)
 
 
-def _script(name: str, script: str, *arguments: str, seconds: int) -> Part:
-    return Part(name, (sys.executable, f"tests/{script}", *arguments), seconds)
+def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
+    return Part(name, (sys.executable, "-m", f"tests.{module}", *arguments), seconds)
 
 
 # The long ones first, so that none is left alone at the end.
 PARTS = (
     _pytest("lab", seconds=720, root=True),
-    _script("sanity", "ansible_test.py", "sanity", seconds=600),
+    _module("sanity", "ansible_test", "sanity", seconds=600),
     _pytest("browser", seconds=480, root=True),
     _pytest("playbooks", seconds=600),
     _pytest("cli", seconds=480),
-    _script("lint", "lint.py", seconds=480),
-    _script("units", "ansible_test.py", "units", seconds=480),
+    _module("lint", "lint", seconds=480),
+    _module("units", "ansible_test", "units", seconds=480),
     _pytest("package", seconds=480),
 )
 

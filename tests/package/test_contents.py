@@ -1,0 +1,33 @@
+"""The wheel and the tarball hold what they should, and nothing else."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+from tests.package.building import tracked
+
+COLLECTION = "ansible_collections/hpc/jupyter"
+SHARED = ("inventory", "meta", "playbooks", "plugins", "roles")
+
+
+def test_the_wheel_holds_the_command_and_the_collection(wheel: Path) -> None:
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    command = {name.removeprefix("src/") for name in tracked("src")}
+    assert packed == command | {f"{COLLECTION}/{name}" for name in tracked("galaxy.yml", *SHARED)}
+
+
+def test_the_wheel_has_both_commands_and_the_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
+        entries = archive.read(info["entry_points.txt"]).decode()
+    assert entries.split("\n")[1:3] == ["hpc-jupyter = hpc_jupyter.cli:main", "jupyter-hpc = hpc_jupyter.cli:main"]
+    assert "LICENSE" in info
+
+
+def test_the_tarball_holds_the_collection_alone(tarball: Path) -> None:
+    with tarfile.open(tarball) as archive:
+        packed = {member.name for member in archive.getmembers() if member.isfile()}
+    documents = tracked("README.md", "LICENSE", "CHANGELOG.rst", "changelogs/changelog.yaml", "docs")
+    assert packed == documents | tracked(*SHARED) | {"MANIFEST.json", "FILES.json"}

@@ -1,0 +1,45 @@
+"""What was built works where nothing of the checkout is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.package.building import Environment
+
+
+@pytest.mark.parametrize("command", ["hpc-jupyter", "jupyter-hpc"])
+def test_the_command_of_the_wheel_shows_its_help(from_wheel: Environment, command: str) -> None:
+    shown = from_wheel.run(command, "--help")
+    assert shown.startswith("Usage: ")
+    for verb in ("launch", "connect", "status", "stop", "logs"):
+        assert verb in shown
+
+
+@pytest.mark.parametrize("playbook", ["setup", "launch", "status", "stop", "logs"])
+@pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
+def test_a_playbook_is_found_by_name(request: pytest.FixtureRequest, source: str, playbook: str) -> None:
+    environment: Environment = request.getfixturevalue(source)
+    shown = environment.run("ansible-playbook", f"hpc.jupyter.{playbook}", "--syntax-check", "-i", "localhost,")
+    assert shown.strip() == f"playbook: hpc.jupyter.{playbook}"
+
+
+@pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
+@pytest.mark.parametrize("module", ["session", "session_info"])
+def test_a_module_shows_its_documentation(request: pytest.FixtureRequest, source: str, module: str) -> None:
+    environment: Environment = request.getfixturevalue(source)
+    documents = json.loads(environment.run("ansible-doc", "--json", f"hpc.jupyter.{module}"))
+    document = documents[f"hpc.jupyter.{module}"]
+    assert document["doc"]["filename"].startswith(str(environment.path.parent))
+    assert document["examples"]
+
+
+@pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
+def test_the_default_inventory_has_the_local_account(request: pytest.FixtureRequest, source: str) -> None:
+    environment: Environment = request.getfixturevalue(source)
+    document = json.loads(environment.run("ansible-doc", "--json", "hpc.jupyter.session"))
+    module = document["hpc.jupyter.session"]["doc"]["filename"]
+    inventory = module.replace("plugins/modules/session.py", "inventory")
+    hosts = json.loads(environment.run("ansible-inventory", "-i", inventory, "--host", "local"))
+    assert (hosts["hpc_scheduler"], hosts["hpc_route"]) == ("none", "local")
