@@ -15,7 +15,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import layout
 from tests.package.building import ROOT, tracked
 
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
-PLUGINS = sorted({path.stem for kind in ("modules", "action", "filter") for path in (ROOT / "plugins" / kind).glob("*.py")})
+KINDS = ("modules", "action", "filter")
+PLUGINS = sorted({path.stem for kind in KINDS for path in (ROOT / "plugins" / kind).glob("*.py")})
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
 
 
