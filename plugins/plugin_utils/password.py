@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passwords and the hashes of them that Jupyter checks. Runs on the controller; no message holds a secret."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+PREFIX = "argon2:"
+SHORTEST = 12
+MEMORY_KIB, PASSES, LANES = 10240, 10, 8
+"""What ``jupyter server password`` takes; more work than OWASP's minimum for argon2id."""
+
+_ARGON2ID = re.compile(
+    r"\$argon2id\$v=19\$m=[1-9]\d{0,8},t=[1-9]\d{0,8},p=[1-9]\d{0,8}\$(?P<salt>[A-Za-z0-9+/]+)\$(?P<sum>[A-Za-z0-9+/]+)"
+)
+_SUM_LENGTHS = (22, 32, 43, 64, 86)
+"""Characters of 16, 24, 32, 48 and 64 bytes; anything else was cut off."""
+_BROKEN_DIGESTS = ("sha1", "sha", "md5", "sha224", "sha256", "sha384", "sha512")
+_FOREIGN = re.compile(r"\$(?:2[abxy]?|5|6|1|7|y|gy|scrypt|pbkdf2[a-z0-9-]*)\$|(?:bcrypt|scrypt|pbkdf2)[:$_]")
+_MAKE_ONE = "Give the password itself as jupyter_server_password, or make a hash with: jupyter server password"
+
+
+def check_password(value: object) -> str:
+    """The password as it is hashed: in Unicode's composed form, as keyboards send it. Raises ``BadInput``."""
+    field = "jupyter_server_password"
+    if not isinstance(value, str):
+        raise BadInput(field, "is not text", hint="Write it in quotes")
+    if not value:
+        raise BadInput(field, "is empty")
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        raise BadInput(field, "holds a line break, a NUL or another control character, which no login form can send")
+    password = unicodedata.normalize("NFC", value)
+    if len(password) < SHORTEST:
+        raise BadInput(field, f"has fewer than {SHORTEST} characters")
+    return password
+
+
+def check_hash(value: object) -> str:
+    """A hash that Jupyter can verify, as it is. Raises ``BadInput``, which says why Jupyter could not."""
+    if not isinstance(value, str):
+        raise _bad_hash("is not text", hint="Write it in quotes")
+    if value != value.strip():
+        raise _bad_hash("has white space around it, so that no password would match", hint="Remove it")
+    if value.startswith("$argon2"):
+        raise _bad_hash(f"lacks the prefix {PREFIX}, so that no password would match", hint=f"Write {PREFIX} before it")
+    if not value.startswith(PREFIX):
+        raise _not_argon2(value)
+    return _check_argon2(value)
+
+
+def _not_argon2(value: str) -> BadInput:
+    name = value.split(":", 1)[0]
+    if name in _BROKEN_DIGESTS and ":" in value:
+        return _bad_hash(f"is a {name} hash, which is quickly guessed", hint=_MAKE_ONE)
+    if _FOREIGN.match(value):
+        return _bad_hash("is of a kind that Jupyter cannot verify", hint=_MAKE_ONE)
+    return _bad_hash("is not a hash; nobody could log in", hint=_MAKE_ONE)
+
+
+def _check_argon2(value: str) -> str:
+    match = _ARGON2ID.fullmatch(value[len(PREFIX):])
+    if match is None:
+        problem = "is damaged" if "$argon2id$" in value else "is not an argon2id hash"
+        raise _bad_hash(f"{problem}; Jupyter would answer every login with an error", hint=_MAKE_ONE)
+    if len(match["sum"]) not in _SUM_LENGTHS or len(match["salt"]) < 11 or len(match["salt"]) % 4 == 1:
+        raise _bad_hash("is cut off, so that no password would match", hint="Copy the whole line")
+    return value
+
+
+def _bad_hash(problem: str, *, hint: str) -> BadInput:
+    return BadInput("jupyter_server_password_hash", problem, hint=hint)
+
+
+def has_outer_space(password: str) -> bool:
+    """Whether it begins or ends with a space, which is easily lost."""
+    return password != password.strip()
+
+
+def password_hash(password: object, existing: str = "") -> str:
+    """The hash of ``password`` as Jupyter checks it: one in the text ``existing`` if that verifies, else a new one."""
+    checked = check_password(password)
+    for match in _ARGON2ID.finditer(existing):
+        if verify(checked, PREFIX + match.group()):
+            return PREFIX + match.group()
+    return make(checked)
+
+
+def make(password: str) -> str:
+    """A new hash of ``password``, with a salt of its own."""
+    with warnings.catch_warnings():
+        # passlib's last release uses crypt and argon2.__version__, which are deprecated.
+        warnings.simplefilter("ignore")
+        try:
+            from passlib.hash import argon2
+
+            hasher = argon2.using(type="ID", memory_cost=MEMORY_KIB, time_cost=PASSES, parallelism=LANES)
+            return PREFIX + str(hasher.hash(password))
+        except (ImportError, AttributeError):
+            return PREFIX + _argon2_cffi().hash(password)
+
+
+def verify(password: str, hashed: str) -> bool:
+    """Whether ``password`` is the one of ``hashed``, decided as Jupyter does."""
+    from argon2.exceptions import Argon2Error, InvalidHash
+
+    try:
+        return bool(_argon2_cffi().verify(hashed[len(PREFIX):], password))
+    except (Argon2Error, InvalidHash):
+        return False
+
+
+def _argon2_cffi() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(memory_cost=MEMORY_KIB, time_cost=PASSES, parallelism=LANES)
