@@ -29,5 +29,5 @@ def test_the_wheel_has_both_commands_and_the_licence(wheel: Path) -> None:
 def test_the_tarball_holds_the_collection_alone(tarball: Path) -> None:
     with tarfile.open(tarball) as archive:
         packed = {member.name for member in archive.getmembers() if member.isfile()}
-    documents = tracked("README.md", "LICENSE", "CHANGELOG.rst", "changelogs/changelog.yaml", "docs")
+    documents = tracked(":(glob)*.md", "LICENSE", "CHANGELOG.rst", "changelogs/changelog.yaml", "docs")
     assert packed == documents | tracked(*SHARED) | {"MANIFEST.json", "FILES.json"}
