@@ -1,0 +1,2 @@
+class LabError(Exception):
+    """Says what failed, on which host, and what to do."""
