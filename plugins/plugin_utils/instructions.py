@@ -9,8 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import Way
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import way
 
 _STATES = {
     "intended": "is being submitted",
@@ -41,7 +40,16 @@ def _times(record: Mapping[str, Any]) -> str:
     return f", until {record['ends_at']}" if record["state"] == "ready" and record["ends_at"] else ""
 
 
-def not_ready(record: Mapping[str, Any]) -> list[str]:
+def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int = 8888) -> list[str]:
+    """What to do next about the session in ``record``; ``connected`` is what the action ``connect`` returned."""
+    if not record:
+        return ["There is no such session yet; launching would submit it"]
+    if record["state"] != "ready":
+        return _not_ready(record)
+    return _ready(record, connected["cluster"], config=connected["ssh_config"], port=port)
+
+
+def _not_ready(record: Mapping[str, Any]) -> list[str]:
     """What to do about a session that is not there yet."""
     account, name = record["account"], record["session"]
     return [
@@ -51,16 +59,16 @@ def not_ready(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def ready(record: Mapping[str, Any], cluster: Cluster, *, way: Way, config: str) -> list[str]:
-    """How to get to a session by hand, and how to stop it."""
+def _ready(record: Mapping[str, Any], cluster: Mapping[str, Any], *, config: str, port: int) -> list[str]:
     account, name = record["account"], record["session"]
-    show_url = f"{cluster.root}/hpc-session url --session {name} --port {way.port}"
-    on_account = show_url if cluster.local else shlex.join(["ssh", "-F", config, cluster.name, show_url])
-    forward = [f"Forward it, and leave this running: {way.command}"] if way.forward else []
+    chosen = way(record, local=cluster["local"], config=config, port=port)
+    show_url = f"{cluster['root']}/hpc-session url --session {name} --port {chosen.port}"
+    on_account = show_url if cluster["local"] else shlex.join(["ssh", "-F", config, cluster["name"], show_url])
+    forward = [f"Forward it, and leave this running: {chosen.command}"] if chosen.forward else []
     return [
         session_line(record),
         *forward,
-        f"Open {way.url}",
+        f"Open {chosen.url}",
         f"Log in with your password, or take the whole URL from: {on_account}",
         f"Stop it: ansible-playbook hpc.jupyter.stop --limit {account}{_session_option(name)}",
     ]

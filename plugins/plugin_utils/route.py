@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
 LOOPBACK = "127.0.0.1"
 """Never ``localhost``: that name may lead to another user's listener on ::1."""
@@ -19,7 +18,10 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Way:
-    """``route`` is ``node`` or ``local``; ``forward`` is the ssh argv that listens on ``port``, empty where none is needed."""
+    """How ``url`` is reached: ``route`` is ``node`` or ``local``.
+
+    ``forward`` is the ssh argv that listens on ``port``, empty where the session itself does.
+    """
 
     route: str
     port: int
@@ -32,9 +34,9 @@ class Way:
         return shlex.join(self.forward)
 
 
-def way(record: Mapping[str, Any], cluster: Cluster, *, config: str, port: int) -> Way:
+def way(record: Mapping[str, Any], *, local: bool, config: str, port: int) -> Way:
     """The way to a session that is ready; ``config`` is the account's ssh_config, ``port`` the local port to use."""
-    if cluster.local:
+    if local:
         return Way("local", record["port"], _url(record["port"], record))
     if not record["socket"] or not record["node"]:
         raise HpcJupyterError(

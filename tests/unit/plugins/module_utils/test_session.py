@@ -147,7 +147,7 @@ def test_waiting_leaves_what_is_still_starting(account):
 def test_a_refused_job_says_so_in_the_record_too(account):
     layout, scheduler = account
     os.chmod(layout.job_script, 0o600)
-    with pytest.raises(SubmitRefused, match="is missing or cannot be executed"):
+    with pytest.raises(SubmitRefused, match=r"/job\.sh on .* is missing or cannot be executed"):
         session.find_or_submit(wanted(), layout, scheduler)
     kept = rec.read(layout.session("default").record)
     assert (kept.state, kept.how) == (rec.ENDED, "failed")
@@ -166,6 +166,6 @@ def test_an_account_that_was_never_set_up_is_told_how(tmp_path):
 
 def test_a_start_directory_must_exist(account):
     layout, scheduler = account
-    with pytest.raises(BadInput, match="^directory: /nowhere is not a directory on "):
+    with pytest.raises(BadInput, match=r"^directory: /nowhere is not a directory on "):
         session.find_or_submit(wanted(directory="/nowhere"), layout, scheduler)
     assert not os.path.exists(layout.sessions)

@@ -1,0 +1,18 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that put sessions into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.instructions import instructions, session_line
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """The filters by name."""
+        return {"session_line": session_line, "instructions": instructions}
