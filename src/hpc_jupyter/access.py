@@ -1,0 +1,147 @@
+"""The way into an account: log in once, then run the account's own command over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+
+from hpc_jupyter.errors import Failure, NoSession, Unreachable
+from hpc_jupyter.progress import Progress
+
+_TYPING_SECONDS = 300.0
+_LOGIN_SECONDS = 60.0
+_COMMAND_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A session as its account describes it, and the token that lets one in."""
+
+    record: Record
+    token: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """One account, and this machine's files for reaching it."""
+
+    cluster: Cluster
+    files: ssh_config.Files
+
+    @classmethod
+    def to(cls, cluster: Cluster) -> Access:
+        """Write the account's ssh configuration; a local account needs none."""
+        if cluster.local:
+            return cls(cluster, ssh_config.Files(ssh_config.state_directory(cluster.account)))
+        return cls(cluster, ssh_config.write(cluster))
+
+    @property
+    def command(self) -> str:
+        """The account's own command."""
+        return f"{self.cluster.root}/hpc-session"
+
+    def log_in(self, progress: Progress, *, interactive: bool) -> bool:
+        """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already."""
+        if self.cluster.local or ssh.master_alive(self.files):
+            return False
+        progress.now(f"Logging in to {self.cluster.name}: {' → '.join(str(hop) for hop in hops(self.cluster))}")
+        asked = interactive and sys.stdin.isatty()
+        if asked:
+            progress.done()
+        try:
+            return ssh.open_master(
+                self.cluster,
+                self.files,
+                askpass=_askpass(self.files) if asked else None,
+                show=progress.say,
+                timeout_seconds=_TYPING_SECONDS if asked else _LOGIN_SECONDS,
+            )
+        except ssh.ConnectFailed as error:
+            raise Unreachable(str(error)) from error
+
+    def run(self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS) -> ssh.Answer:
+        """Run a command on the account."""
+        try:
+            return ssh.run_remote(self.cluster, self.files, argv, timeout_seconds=seconds)
+        except ssh.ConnectFailed as error:
+            raise Unreachable(str(error)) from error
+
+    def installed_version(self) -> str:
+        """The version that the account was set up with; empty if it was never set up."""
+        path = f"{self.cluster.root}/account.json".removeprefix("~/")
+        answer = self.run(["/bin/sh", "-c", 'cd && cat "$1"', "sh", path])
+        try:
+            return str(json.loads(answer.stdout)["version"]) if answer.code == 0 else ""
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+    def attach(self, session: str) -> Attached:
+        """Ask the account for a session's record and token; raises ``NoSession`` if there is none."""
+        nonce = secrets.token_hex(16)
+        answer = self.run([self.command, "attach", "--session", session, "--nonce", nonce])
+        told = _framed(answer.stdout, nonce)
+        if told is None:
+            raise Failure(
+                f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
+                f"{_last(answer.stderr)}. Set the account up: hpc-jupyter setup {self.cluster.account}"
+            )
+        if "error" in told:
+            raise NoSession(str(told["error"]))
+        return _attached(told, account=self.cluster.account)
+
+
+def needs_setup(installed: str) -> bool:
+    """Whether an account is to be set up (again): never done, or by an older release."""
+    return _numbers(installed) < _numbers(VERSION)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _attached(told: Mapping[str, Any], *, account: str) -> Attached:
+    found = rec.parse(json.dumps(told.get("record")).encode(), path=f"the record on {account}")
+    token = told.get("token")
+    if found is None or not isinstance(token, str):
+        raise Failure(f"{account}: its answer about the session cannot be read. Try: hpc-jupyter setup {account}")
+    return Attached(found, token)
+
+
+def _framed(output: str, nonce: str) -> Mapping[str, Any] | None:
+    for line in output.splitlines():
+        if line.startswith(f"{nonce} "):
+            told = json.loads(line[len(nonce) + 1 :])
+            return told if isinstance(told, dict) else None
+    return None
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f": {lines[-1]}" if lines else ""
+
+
+def _askpass(files: ssh_config.Files) -> str:
+    """A program without arguments, as ssh wants it; in the account's 0700 directory."""
+    path = Path(files.directory) / "askpass"
+    source = Path(__file__).with_name("askpass.py")
+    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(source))} "$@"\n'
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o700)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    return str(path)

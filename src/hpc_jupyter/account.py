@@ -1,0 +1,182 @@
+"""Accounts: which there are and what the inventory says of them.
+
+Ansible's own inventory is read in this process, so that every source, group variable, template and vaulted value
+means here what it means in a play.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+
+INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
+_OTHER_FACTS = ("ansible_connection", "ansible_user")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One person on one cluster; ``facts`` are the variables that count, ``problem`` why they cannot be read."""
+
+    name: str
+    facts: Mapping[str, Any]
+    problem: str = ""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The checked facts; raises ``BadInput``."""
+        if self.problem:
+            raise BadInput("inventory", f"{self.name}: {self.problem}")
+        return Cluster.from_facts(self.facts, account=self.name)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The accounts of one or more inventory sources."""
+
+    sources: tuple[str, ...]
+    accounts: Mapping[str, Account]
+
+    def account(self, name: str) -> Account:
+        """The account called ``name``; raises ``BadInput`` with what there is instead."""
+        if name in self.accounts:
+            return self.accounts[name]
+        raise BadInput("ACCOUNT", f"{name!r} is not in the inventory", hint=self._hint(name))
+
+    def _hint(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self.accounts, n=1)
+        if near:
+            return f"Did you mean {near[0]}?"
+        known = sorted(self.accounts)[:8]
+        there = f"It has {', '.join(known)}" + (" and more" if len(self.accounts) > len(known) else "")
+        return f"{there if known else 'It has no accounts'} ({', '.join(self.sources)})"
+
+
+def default_sources(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The inventory to use when none is named: the environment's, the person's, or the one that comes with us."""
+    named = environment.get(INVENTORY_VARIABLE, "")
+    if named:
+        return (named,)
+    home = Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    own = home / "hpc-jupyter" / "inventory"
+    return (str(own),) if own.exists() else (str(collection_path() / "inventory"),)
+
+
+def collection_path() -> Path:
+    """Where the collection lies that this command was installed with."""
+    import ansible_collections.hpc.jupyter as collection
+
+    return Path(next(iter(collection.__path__)))
+
+
+def collections_root() -> Path:
+    """The directory that holds our ``ansible_collections``, for Ansible's search path."""
+    return collection_path().parents[2]
+
+
+def load(sources: Sequence[str]) -> Inventory:
+    """Read the inventory; raises ``BadInput`` if a source is missing or cannot be read."""
+    chosen = tuple(_source(text) for text in sources) or default_sources(os.environ)
+    noise = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise):
+            accounts = _read(chosen)
+    except BadInput:
+        raise
+    except Exception as error:  # ansible raises classes of its own, and those of every plugin
+        raise BadInput("inventory", f"{', '.join(chosen)} cannot be read: {_first_line(error)}") from error
+    return Inventory(chosen, accounts)
+
+
+def _source(text: str) -> str:
+    if "," in text:
+        return text
+    path = os.path.abspath(os.path.expanduser(text))
+    if not os.path.exists(path):
+        raise BadInput("-i", f"{path} does not exist", hint="Name an inventory file or directory")
+    return path
+
+
+def _read(sources: Sequence[str]) -> dict[str, Account]:
+    os.environ.update(play_environment())
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.vars.manager import VariableManager
+
+    init_plugin_loader()
+    loader = DataLoader()
+    _give_vault_secrets(loader)
+    inventory = InventoryManager(loader=loader, sources=list(sources))
+    variables = VariableManager(loader=loader, inventory=inventory)
+    return {host.name: _account(host, loader, variables) for host in inventory.get_hosts()}
+
+
+def play_environment() -> dict[str, str]:
+    """Ansible's settings, the same in this process and in every play: our own collection comes first."""
+    others = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "~/.ansible/collections:/usr/share/ansible/collections")
+    root = str(collections_root())
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": others if others.startswith(root) else f"{root}:{others}",
+        "ANSIBLE_LOCAL_TEMP": tempfile.gettempdir(),
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_NOCOLOR": "1",
+        **({} if _is_utf8() else {"LC_ALL": "C.UTF-8"}),
+    }
+
+
+def _is_utf8() -> bool:
+    chosen = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
+    return "utf8" in chosen.lower().replace("-", "")
+
+
+def _give_vault_secrets(loader: Any) -> None:
+    """The passwords that Ansible's own configuration names; nothing is asked for."""
+    from ansible import constants
+
+    identities = list(constants.DEFAULT_VAULT_IDENTITY_LIST)
+    if not identities and not constants.DEFAULT_VAULT_PASSWORD_FILE:
+        return
+    from ansible.cli import CLI
+
+    loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=identities, auto_prompt=False))
+
+
+def _account(host: Any, loader: Any, variables: Any) -> Account:
+    from ansible.template import Templar
+
+    name = str(host.name)
+    known = variables.get_vars(host=host, include_hostvars=False)
+    templar = Templar(loader=loader, variables=known)
+    wanted = {key: value for key, value in known.items() if key.startswith("hpc_") or key in _OTHER_FACTS}
+    try:
+        return Account(name, {key: _plain(templar.template(value)) for key, value in wanted.items()})
+    except Exception as error:  # a template may raise anything  # noqa: BLE001
+        return Account(name, {}, problem=_first_line(error))
+
+
+def _plain(value: Any) -> Any:
+    """Ansible's tagged values as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return next((kind(value) for kind in (int, float, str) if isinstance(value, kind)), value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

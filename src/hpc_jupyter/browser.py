@@ -1,0 +1,83 @@
+"""Open a session in the browser without its token on any command line."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+_KEEP_SECONDS = 60
+_PATIENCE_SECONDS = 3.0
+_OPENERS: list[subprocess.Popen[bytes]] = []
+"""They outlive this process; nobody waits for them."""
+_OPENER = """\
+import os, pathlib, sys, time, webbrowser
+path, seconds = sys.argv[1], float(sys.argv[2])
+opened = webbrowser.open(pathlib.Path(path).as_uri())
+if opened:
+    time.sleep(seconds)
+try:
+    os.unlink(path)
+except FileNotFoundError:
+    pass
+sys.exit(0 if opened else 1)
+"""
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}">
+<title>Opening JupyterLab</title>
+</head>
+<body><p><a href="{url}">Open JupyterLab</a></p></body>
+</html>
+"""
+
+
+def is_there(environment: Mapping[str, str], *, platform: str = sys.platform) -> bool:
+    """Whether there is a graphical browser to open; one for the terminal would take it over."""
+    if environment.get("BROWSER") or platform == "darwin":
+        return True
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def show(url: str, *, directory: Path, session: str) -> bool:
+    """Open ``url`` by way of a 0600 file in ``directory`` (0700); whether a browser could be started.
+
+    The file is removed a minute later by the process that started the browser, whatever becomes of this one.
+    """
+    _remove_old(directory)
+    path = directory / f"open-{session}-{os.getpid()}.html"
+    _write(path, _PAGE.format(url=html.escape(url, quote=True)))
+    opener = subprocess.Popen(
+        [sys.executable, "-I", "-c", _OPENER, str(path), str(_KEEP_SECONDS)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _OPENERS.append(opener)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return opener.wait(timeout=_PATIENCE_SECONDS) == 0
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _remove_old(directory: Path) -> None:
+    for path in directory.glob("open-*.html"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _KEEP_SECONDS:
+                path.unlink()

@@ -1,0 +1,316 @@
+"""The command line: options in, a result rendered, an exit code out. Everything heavy is imported by the commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpc_jupyter import decorators
+from hpc_jupyter.exits import Exit, epilog
+
+if TYPE_CHECKING:
+    from hpc_jupyter.context import Context
+    from hpc_jupyter.options import Connection
+    from hpc_jupyter.render import Result
+
+
+class _Command(click.Command):
+    """A command whose help ends with its example as it was written, and points to the exit codes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the epilog without wrapping it."""
+        if self.epilog:
+            formatter.write("\n" + self.epilog + "\n")
+
+
+class _Group(click.Group):
+    """The commands in the order in which a person needs them."""
+
+    command_class = _Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Unsorted."""
+        return list(self.commands)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the epilog without wrapping it."""
+        formatter.write("\n" + (self.epilog or "") + "\n")
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(["Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
+
+        click.echo(f"hpc-jupyter {VERSION}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Group, epilog=epilog(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@decorators.common
+@click.pass_context
+def cli(ctx: click.Context, /, **common: Any) -> None:
+    """JupyterLab on a compute node of a cluster, in the browser of this computer.
+
+    ACCOUNT is a name from the inventory: alice@lab is alice on the cluster lab; local is this machine.
+    """
+    ctx.obj = common
+
+
+@cli.command(
+    short_help="Get a session and open it in the browser.",
+    epilog=_examples("hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G", "hpc-jupyter launch local"),
+)
+@decorators.account
+@decorators.session
+@decorators.resources
+@decorators.connection
+@decorators.common
+@click.pass_context
+def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Get a session, a new one only if there is none, and open it in the browser.
+
+    An account that was never set up is set up first. On a cluster the connection is held until Ctrl-C, which leaves the
+    session running; account local needs no connection, so the command returns.
+    """
+    from hpc_jupyter.commands import connect as shown
+    from hpc_jupyter.commands import launch as command
+    from hpc_jupyter.options import launch as checked
+
+    context = _context(ctx, values)
+    wanted = checked(values, extra_variables=values["variables"], connection=_connection_of(values))
+    return shown.present(context, command.run(context, account, wanted), wanted.connection)
+
+
+@cli.command(short_help="Connect to a session that runs already.", epilog=_examples("hpc-jupyter connect alice@lab"))
+@decorators.account
+@decorators.session
+@decorators.connection
+@decorators.common
+@click.pass_context
+def connect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Connect to a session that runs already, and open it in the browser."""
+    from hpc_jupyter.commands import connect as command
+
+    context, connection = _context(ctx, values), _connection_of(values)
+    return command.present(context, command.run(context, account, values["session"], connection), connection)
+
+
+@cli.command(
+    short_help="End this computer's connection; the session goes on.",
+    epilog=_examples("hpc-jupyter disconnect alice@lab"),
+)
+@decorators.account
+@decorators.session
+@decorators.common
+@click.pass_context
+def disconnect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """End the connection that this computer holds; the session goes on."""
+    from hpc_jupyter.commands import disconnect as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["session"]))
+
+
+@cli.command(short_help="Show sessions.", epilog=_examples("hpc-jupyter status", "hpc-jupyter status alice@lab --json"))
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@decorators.common
+@click.pass_context
+def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
+    """Show the sessions of accounts, by default of all that this computer has used."""
+    from hpc_jupyter.commands import status as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, accounts))
+
+
+@cli.command(short_help="End a session.", epilog=_examples("hpc-jupyter stop alice@lab"))
+@decorators.account
+@decorators.session
+@decorators.common
+@click.pass_context
+def stop(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """End a session: its job is cancelled, unsaved work in it is lost."""
+    from hpc_jupyter.commands import stop as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["session"]))
+
+
+@cli.command(short_help="Show the end of a session's log.", epilog=_examples("hpc-jupyter logs alice@lab --lines 200"))
+@decorators.account
+@decorators.session
+@click.option(
+    "--lines",
+    type=click.IntRange(1, 100000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many lines, from the end.",
+)
+@decorators.common
+@click.pass_context
+def logs(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Show the end of a session's log: what the job and Jupyter printed."""
+    from hpc_jupyter.commands import logs as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["session"], values["lines"]))
+
+
+@cli.command(short_help="List the accounts of the inventory.", epilog=_examples("hpc-jupyter accounts"))
+@decorators.common
+@click.pass_context
+def accounts(ctx: click.Context, /, **values: Any) -> Exit:
+    """List the accounts of the inventory."""
+    from hpc_jupyter.commands import accounts as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context))
+
+
+@cli.command(short_help="Log in once, for the next commands.", epilog=_examples("hpc-jupyter login alice@lab"))
+@decorators.account
+@decorators.common
+@click.pass_context
+def login(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Log in to a cluster once, so that the next commands need not ask for a password or a code."""
+    from hpc_jupyter.commands import login as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account))
+
+
+@cli.command(
+    short_help="Install or repair what sessions need on an account.",
+    epilog=_examples("hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"),
+)
+@decorators.account
+@click.option("--password", is_flag=True, help="Ask for a password with which the browser can log in too.")
+@click.option(
+    "-e", "variables", multiple=True, metavar="KEY=VALUE", help="Set a role variable; taken literally. Can be repeated."
+)
+@decorators.common
+@click.pass_context
+def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Install or repair what sessions need on an account: the environment with JupyterLab and its configuration."""
+    from hpc_jupyter.commands import setup as command
+    from hpc_jupyter.options import parse_variables
+
+    context, variables = _context(ctx, values), parse_variables(values["variables"])
+    secrets = {"jupyter_server_password": _new_password()} if values["password"] else {}
+    return _show(context, command.run(context, account, variables, secrets))
+
+
+@cli.command(hidden=True)
+@decorators.account
+@decorators.session
+@click.option("--port", type=int)
+@decorators.common
+@click.pass_context
+def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Hold a connection in the background; started by --detach."""
+    from hpc_jupyter.commands import hold as command
+
+    return command.run(_context(ctx, values), account, values["session"], values["port"] or 0)
+
+
+def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
+    """What every command gets, from options that may stand before and after its name."""
+    from hpc_jupyter.context import Context
+
+    before = ctx.find_root().obj
+    return Context(
+        inventory=(*before["inventory"], *values["inventory"]),
+        as_json=before["as_json"] or values["as_json"],
+        verbosity=before["verbose"] + values["verbose"],
+    )
+
+
+def _connection_of(values: dict[str, Any]) -> Connection:
+    from hpc_jupyter.options import Connection
+
+    return Connection(
+        port=values["port"] or 0, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
+    )
+
+
+def _show(context: Context, result: Result) -> Exit:
+    from hpc_jupyter import render
+
+    return render.show(result, as_json=context.as_json)
+
+
+def _new_password() -> str:
+    return str(click.prompt("Password for JupyterLab", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def main() -> None:
+    """The entry point: every way in which a command can end becomes an exit code, none a traceback."""
+    sys.exit(_guarded(sys.argv[1:]))
+
+
+def _guarded(arguments: list[str]) -> int:
+    _end_like_interrupted()
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # whoever read our output has gone; Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+
+
+def _end_like_interrupted() -> None:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that everything is cleaned up; under nohup SIGHUP stays ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    from hpc_jupyter.errors import Stopped
+
+    signal.signal(number, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def _run(arguments: list[str]) -> int:
+    name = "jupyter hpc" if os.path.basename(sys.argv[0]) == "jupyter-hpc" else "hpc-jupyter"
+    try:
+        code = cli.main(args=arguments, prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or Exit.OK)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return Exit.OK
+    except click.ClickException as error:
+        error.show()
+        return Exit.BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    from hpc_jupyter import failures
+
+    return failures.report(error)
+
+
+if __name__ == "__main__":
+    main()

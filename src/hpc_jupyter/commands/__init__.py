@@ -1,0 +1,1 @@
+"""One file a verb: each does its work and returns a frozen result that ``render`` shows."""

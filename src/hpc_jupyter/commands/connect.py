@@ -1,0 +1,122 @@
+"""``connect``: reach a session that runs, show it, and hold the connection."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+
+from hpc_jupyter import background, browser, render
+from hpc_jupyter.access import Access
+from hpc_jupyter.connection import Connector, Link
+from hpc_jupyter.context import Context
+from hpc_jupyter.exits import Exit
+from hpc_jupyter.hold import hold
+from hpc_jupyter.options import Connection
+from hpc_jupyter.results import Connected
+
+
+def run(context: Context, name: str, session: str, connection: Connection) -> Link:
+    """Connect to the session called ``session``."""
+    check(context.account(name).cluster, connection)
+    return link(context, Connector(context.access(name), session, context.progress), connection)
+
+
+def check(cluster: Cluster, connection: Connection) -> None:
+    """Refuse options that mean nothing on this account."""
+    if cluster.local and connection.port:
+        raise BadInput(
+            "--port", f"{cluster.account} is this machine, where Jupyter chooses its own port", hint="Leave it out"
+        )
+
+
+def link(context: Context, connector: Connector, connection: Connection) -> Link:
+    """A proven connection to a session that is ready: held by this process, by one in the background, or by none."""
+    attached = connector.attach()
+    try:
+        if connection.detach and not connector.access.cluster.local:
+            return background.start(context, connector, attached, port=connection.port)
+        return connector.connect(attached, port=connection.port)
+    finally:
+        context.progress.done()
+
+
+def result(found: Link) -> Connected:
+    """What is told of a connection."""
+    record = found.record
+    return Connected(
+        account=record.account,
+        session=record.session,
+        state=record.state,
+        reason=record.reason,
+        job_id=record.job_id,
+        node=record.node,
+        login_host=record.login_host,
+        route=found.route.name,
+        url=found.url,
+        port=found.route.port,
+        pid=found.holder.pid,
+        ends_at=record.ends_at,
+        log=record.log,
+    )
+
+
+def present(context: Context, found: Link, connection: Connection) -> Exit:
+    """Show the session, in the browser if there is one, and hold the connection if it is this process that does."""
+    connector = _connector(context, found)
+    try:
+        if connection.explain:
+            context.progress.say(_explain(found))
+        render.show(result(found), as_json=context.as_json)
+        _open(context, connector, found, connection)
+        return _hold(context, connector, found)
+    finally:
+        if found.forward is not None:
+            found.forward.close()
+            connector.store.release(found.record.session)
+
+
+def _connector(context: Context, found: Link) -> Connector:
+    cluster = context.account(found.record.account).cluster
+    return Connector(Access.to(cluster), found.record.session, context.progress)
+
+
+def _open(context: Context, connector: Connector, found: Link, connection: Connection) -> None:
+    """The token goes to the browser, or to the terminal; with ``--json`` it has been printed already."""
+    if context.as_json:
+        return
+    wanted = connection.browser and browser.is_there(os.environ)
+    opened = wanted and browser.show(found.url, directory=connector.store.directory, session=found.record.session)
+    hints = context.hints(found.record.account, found.record.session)
+    print(f"  Opened in the browser: {found.address}" if opened else f"  {found.url}")
+    print(f"See it:     {context.hints(found.record.account).command('status')}")
+    print(f"Come back:  {hints.command('connect')}")
+    print(f"Stop it:    {hints.command('stop')}")
+    if found.forward is not None:
+        print("Ctrl-C ends this connection; the session goes on.")
+    elif found.holder.pid:
+        print(f"Disconnect: {hints.command('disconnect')} (process {found.holder.pid} holds the connection)")
+    print(end="", flush=True)
+
+
+def _hold(context: Context, connector: Connector, found: Link) -> Exit:
+    if found.forward is None:
+        return Exit.OK
+    hints = context.hints(found.record.account, found.record.session)
+    try:
+        hold(connector, found, context.progress.say)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        context.progress.say("\nDisconnected; the session goes on")
+        context.progress.say(f"Come back: {hints.command('connect')}")
+        context.progress.say(f"Stop it:   {hints.command('stop')}")
+    return Exit.OK
+
+
+def _explain(found: Link) -> str:
+    if not found.route.argv:
+        return f"Route {found.route.name}: Jupyter listens on this machine, on 127.0.0.1:{found.route.port}"
+    return f"Route {found.route.name}: {shlex.join(found.route.argv)}"

@@ -1,0 +1,18 @@
+"""``hold``: what ``--detach`` leaves running in the background."""
+
+from __future__ import annotations
+
+from hpc_jupyter.connection import Connector
+from hpc_jupyter.context import Context
+from hpc_jupyter.exits import Exit
+from hpc_jupyter.hold import hold
+
+
+def run(context: Context, name: str, session: str, port: int) -> Exit:
+    """Connect and hold until the session is over or somebody ends this process."""
+    access = context.access(name, interactive=False)
+    connector = Connector(access, session, context.progress)
+    found = connector.connect(connector.attach(), port=port)
+    if found.forward is not None:
+        hold(connector, found, context.progress.say)
+    return Exit.OK

@@ -1,0 +1,166 @@
+"""From a ready session to a proven local address: choose the port, make the forward, remember it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
+
+from hpc_jupyter import forward
+from hpc_jupyter import route as routes
+from hpc_jupyter.access import Access, Attached
+from hpc_jupyter.errors import NoForward, NoSession, Waiting
+from hpc_jupyter.forward import Forward, PortTaken, SshFailed
+from hpc_jupyter.processes import NOBODY, Process, this_process
+from hpc_jupyter.progress import Progress, describe
+from hpc_jupyter.route import Route
+from hpc_jupyter.state import Held, Store, first_port
+
+_PORTS_TRIED = 50
+
+
+@dataclass(frozen=True)
+class Link:
+    """A session that answers at ``route.url``; ``forward`` is set where this process holds the connection.
+
+    ``holder`` is the process that holds it, with id 0 where the session needs none.
+    """
+
+    attached: Attached
+    route: Route
+    holder: Process = NOBODY
+    forward: Forward | None = None
+
+    @property
+    def record(self) -> Record:
+        """The session's record."""
+        return self.attached.record
+
+    @property
+    def address(self) -> str:
+        """JupyterLab's address on this machine, without the token."""
+        return f"{self.route.url}lab"
+
+    @property
+    def url(self) -> str:
+        """JupyterLab's address on this machine, with the token."""
+        return f"{self.address}?token={self.attached.token}"
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Connects this machine to one session of one account."""
+
+    access: Access
+    session: str
+    progress: Progress
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.access.cluster.account
+
+    @property
+    def store(self) -> Store:
+        """What this machine remembers of the account."""
+        return Store(self.account)
+
+    def attach(self) -> Attached:
+        """The session's record and token; raises ``NoSession`` or ``Waiting`` unless it can be connected to."""
+        attached = self.access.attach(self.session)
+        check_ready(attached.record)
+        return attached
+
+    def connect(self, attached: Attached, *, port: int = 0) -> Link:
+        """Connect, or join the connection that another process holds; one at a time."""
+        if routes.choose(self.access.cluster) == "local":
+            return self._on_this_machine(attached)
+        with self.store.lock(self.session):
+            return self.join(attached) or self._connect(attached, port=port)
+
+    def reconnect(self, attached: Attached, *, port: int) -> Link:
+        """Connect again from the process that held the connection, on the port that open tabs know if it is free."""
+        return self._connect(attached, port=0 if not forward.is_free(port) else port)
+
+    def join(self, attached: Attached) -> Link | None:
+        """The connection that another process holds, if it works; one that does not is ended."""
+        held = self.store.read(self.session)
+        if held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive:
+            way = self.route(attached, held.port)
+            if forward.ask(way.url, attached.token).ok:
+                return Link(attached, way, holder=held.holder)
+        self.end(held)
+        return None
+
+    def end(self, held: Held) -> bool:
+        """End what holds a connection, and what a killed holder left; whether there was anything."""
+        found = [process for process in (held.holder, held.ssh) if process.is_alive and process != this_process()]
+        for process in found:
+            process.end()
+        if found:
+            self.store.release(self.session)
+        return bool(found)
+
+    def _on_this_machine(self, attached: Attached) -> Link:
+        way = self.route(attached, 0)
+        answer = forward.ask(way.url, attached.token)
+        if not answer.ok:
+            raise NoForward(f"{self.account}: {answer.reason}. See: hpc-jupyter logs {self.account}")
+        return Link(attached, way)
+
+    def _connect(self, attached: Attached, *, port: int) -> Link:
+        record = attached.record
+        if not record.host_keys:
+            raise NoForward(f"{self.account}: the session's record has no host keys of {record.node}. Launch it again")
+        record_node_keys(self.access.files.directory, record.node, record.host_keys)
+        self.progress.now(f"Connecting to {record.node}")
+        known = self.store.read(self.session).port
+        link = self._on_some_port(attached, fixed=port, wanted=port or known or first_port(self.account, self.session))
+        ssh = link.forward.process if link.forward else NOBODY
+        self.store.write(self.session, Held(port=link.route.port, holder=link.holder, ssh=ssh))
+        return link
+
+    def _on_some_port(self, attached: Attached, *, fixed: int, wanted: int) -> Link:
+        for candidate in range(wanted, wanted + (1 if fixed else _PORTS_TRIED)):
+            way = self.route(attached, candidate)
+            try:
+                held = self._open(way, attached)
+            except PortTaken:
+                if not fixed:
+                    self.progress.say(f"Port {candidate} of this machine is taken; trying the next")
+                continue
+            return Link(attached, way, holder=this_process(), forward=held)
+        last = "" if fixed else f" to {wanted + _PORTS_TRIED - 1}"
+        raise NoForward(f"port {wanted}{last} of this machine is taken by another program. Choose one with --port")
+
+    def _open(self, way: Route, attached: Attached) -> Forward:
+        if not forward.is_free(way.port):
+            raise PortTaken(str(way.port))
+        try:
+            return forward.open_forward(way, token=attached.token)
+        except SshFailed as error:
+            node = attached.record.node
+            raise NoForward(explain(error.stderr, self.access.cluster, node=node)) from error
+
+    def route(self, attached: Attached, port: int) -> Route:
+        """The way to the session from ``port``."""
+        return routes.plan(attached.record, self.access.cluster, config=self.access.files.config, port=port)
+
+
+def check_ready(record: Record) -> None:
+    """Raise unless ``record`` is of a session that one can connect to, or try to while the scheduler is silent."""
+    if record.state == rec.READY or (
+        record.state == rec.UNKNOWN and record.base_url and (record.socket or record.port)
+    ):
+        return
+    where = describe(vars(record))
+    if record.state == rec.ENDED:
+        raise NoSession(f"{where}. Start a new one: hpc-jupyter launch {record.account}{_option(record.session)}")
+    raise Waiting(f"{record.account}: {where}. Watch it: hpc-jupyter launch {record.account}{_option(record.session)}")
+
+
+def _option(session: str) -> str:
+    return "" if session == "default" else f" --session {session}"

@@ -1,0 +1,57 @@
+"""What every command is given."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hpc_jupyter.access import Access
+    from hpc_jupyter.account import Account, Inventory
+    from hpc_jupyter.progress import Progress
+    from hpc_jupyter.results import Hints
+
+
+@dataclass(frozen=True)
+class Context:
+    """The options that every command has."""
+
+    inventory: tuple[str, ...] = ()
+    as_json: bool = False
+    verbosity: int = 0
+
+    @functools.cached_property
+    def accounts(self) -> Inventory:
+        """The inventory, read once."""
+        from hpc_jupyter.account import load
+
+        return load(self.inventory)
+
+    def account(self, name: str) -> Account:
+        """The account called ``name``."""
+        return self.accounts.account(name)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """How progress is shown."""
+        from hpc_jupyter.progress import choose
+
+        return choose()
+
+    def access(self, name: str, *, interactive: bool = True) -> Access:
+        """The way into the account called ``name``, logged in; asks on the terminal if it must."""
+        from hpc_jupyter.access import Access
+
+        access = Access.to(self.account(name).cluster)
+        try:
+            access.log_in(self.progress, interactive=interactive)
+        finally:
+            self.progress.done()
+        return access
+
+    def hints(self, account: str, session: str = "default") -> Hints:
+        """The commands a person may want next."""
+        from hpc_jupyter.results import Hints
+
+        return Hints(inventory=self.inventory, account=account, session=session)

@@ -1,0 +1,85 @@
+"""What a person may ask for on the command line, checked before anything is contacted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import request
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+
+_VARIABLE = re.compile(r"jupyter_[a-z][a-z0-9_]*")
+_RESOURCES = (
+    "time",
+    "cpus",
+    "memory",
+    "gpus",
+    "gres",
+    "partition",
+    "project",
+    "qos",
+    "constraint",
+    "reservation",
+    "nodes",
+    "mail_user",
+    "mail_type",
+    "dependency",
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How the session is to be reached and shown; ``port`` 0 chooses one."""
+
+    port: int = 0
+    browser: bool = True
+    detach: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A session as it is asked for: role variables, all of them checked."""
+
+    session: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    connection: Connection = field(default_factory=Connection)
+
+
+def launch(
+    values: Mapping[str, Any], *, extra_variables: Sequence[str] = (), connection: Connection | None = None
+) -> Launch:
+    """The checked request in ``values``, named as the options are; raises ``BadInput``."""
+    name = request.session_name(values["session"])
+    resources = {key: values[key] for key in (*_RESOURCES, "exclusive", "extra") if values.get(key)}
+    request.build_resources(resources)
+    variables = {f"jupyter_session_{key}": value for key, value in resources.items()}
+    if values.get("directory"):
+        variables["jupyter_session_directory"] = request.check_directory(values["directory"])
+    for option in ("idle_seconds", "wait_seconds"):
+        if values.get(option) is not None:
+            variables[f"jupyter_session_{option}"] = values[option]
+    variables.update(parse_variables(extra_variables))
+    variables["jupyter_session_name"] = name
+    return Launch(session=name, variables=variables, connection=connection or Connection())
+
+
+def parse_variables(pairs: Sequence[str]) -> dict[str, str]:
+    """``KEY=VALUE`` pairs as plain data; only the roles' own variables can be set."""
+    return dict(_parse_variable(pair) for pair in pairs)
+
+
+def _parse_variable(pair: str) -> tuple[str, str]:
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise BadInput("-e", f"{pair!r} is not KEY=VALUE", hint="Write for example -e jupyter_session_nodes=2")
+    if _VARIABLE.fullmatch(key) is None:
+        raise BadInput(
+            "-e",
+            f"{key!r} cannot be set here",
+            hint="Role variables (jupyter_…) can; facts about the cluster and "
+            "Ansible's own settings belong in the inventory",
+        )
+    return key, value

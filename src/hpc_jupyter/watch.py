@@ -1,0 +1,95 @@
+"""From the steps of a running play to what a person sees, and from its end to a result or an error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hpc_jupyter.context import Context
+from hpc_jupyter.errors import Detached, Failure, SessionFailed, Unreachable
+from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
+from hpc_jupyter.progress import Progress, describe
+
+_PASSING = ("queued", "unknown")
+_PATIENCE_SECONDS = 2.0
+
+
+class Watcher:
+    """Shows a session's states as they come, and the names of tasks that take their time."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = ""
+        self._since = 0.0
+        self.session: Mapping[str, Any] = {}
+
+    def __call__(self, step: Step) -> None:
+        """Take one step in."""
+        if step.kind == "tick":
+            self._tick()
+        elif step.kind == "start":
+            self._task, self._since = step.task, time.monotonic()
+        elif isinstance(step.result.get("session"), Mapping) and step.result["session"].get("state"):
+            self._note(step.result["session"])
+
+    def _tick(self) -> None:
+        if self._task and time.monotonic() - self._since > _PATIENCE_SECONDS and not self.session:
+            self._progress.now(self._task)
+            self._task = ""
+        self._progress.tick()
+
+    def _note(self, session: Mapping[str, Any]) -> None:
+        before, self.session = self.session, session
+        if session["state"] in _PASSING:
+            self._progress.now(describe(session))
+        elif session["state"] != "ended" and describe(session) != describe(before or {"state": "ended"}):
+            self._progress.say(describe(session))
+
+
+def play(
+    context: Context,
+    playbook: str,
+    account: str,
+    variables: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, str] | None = None,
+) -> HostResult:
+    """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed."""
+    watcher = Watcher(context.progress)
+    wanted = Play(
+        playbook,
+        inventory=context.accounts.sources,
+        accounts=[account],
+        variables=variables,
+        secrets=secrets or {},
+        verbosity=context.verbosity,
+    )
+    try:
+        result = run(wanted, watcher)
+    finally:
+        context.progress.done()
+    if result.interrupted:
+        raise Detached(_left(context, account, watcher.session))
+    check(result, account)
+    return result.hosts.get(account, HostResult(account))
+
+
+def check(result: PlayResult, account: str) -> None:
+    """Raise what stopped a play, with the failed task's own words."""
+    if result.succeeded:
+        return
+    host = result.hosts.get(account, HostResult(account))
+    message = result.message
+    detail = tuple(line for line in host.log_tail if line not in message)
+    if host.unreachable:
+        raise Unreachable(message)
+    raise SessionFailed(message, detail=detail) if host.session else Failure(message, detail=detail)
+
+
+def _left(context: Context, account: str, session: Mapping[str, Any]) -> str:
+    hints = context.hints(account, str(session.get("session") or "default"))
+    job = f"job {session['job_id']}" if session.get("job_id") else ""
+    if not job:
+        return f"interrupted. If a job was submitted already, it stays; see: {hints.command('status')}"
+    return f"interrupted; {job} stays. Come back: {hints.command('launch')}\nStop it: {hints.command('stop')}"
