@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Iterable
+from typing import Callable, Iterable
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PS_SECONDS = 20
 
@@ -60,16 +61,28 @@ def descendants(pid: int, table: dict[int, Process] | None = None) -> list[int]:
 
 def adopt_orphans() -> bool:
     """Become the parent of orphaned descendants, so that none escapes; ``False`` where that cannot be (not Linux)."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Called in a child: have the kernel send it TERM when its parent is killed (Linux)."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
 
 
-def end_descendants(pid: int, *, grace_seconds: float) -> list[int]:
-    """End everything that descends from ``pid``: TERM, then KILL after the grace; returns what is still there."""
+def end_descendants(pid: int, *, grace_seconds: float, reap: Callable[[], object]) -> list[int]:
+    """End everything that descends from ``pid``: TERM, then KILL after the grace; returns what is still there.
+
+    ``reap`` collects children that have ended, which would else stay in the way as zombies.
+    """
     deadline = time.monotonic() + grace_seconds
     asked: set[int] = set()
     left = descendants(pid)
@@ -77,28 +90,32 @@ def end_descendants(pid: int, *, grace_seconds: float) -> list[int]:
         send(signal.SIGTERM, [child for child in left if child not in asked])
         asked.update(left)
         time.sleep(0.05)
-        reap_orphans()
+        reap()
         left = descendants(pid)
-    return kill_descendants(pid) if left else []
+    return _kill_descendants(pid, reap=reap) if left else []
 
 
-def kill_descendants(pid: int, *, deadline_seconds: float = 5) -> list[int]:
-    """KILL everything that descends from ``pid``; returns what is still there, stuck in the kernel."""
+def _kill_descendants(pid: int, *, reap: Callable[[], object], deadline_seconds: float = 5) -> list[int]:
     deadline = time.monotonic() + deadline_seconds
     left = descendants(pid)
     while left and time.monotonic() < deadline:
         send(signal.SIGKILL, left)
         time.sleep(0.02)
-        reap_orphans()
+        reap()
         left = descendants(pid)
     return left
 
 
-def reap_orphans() -> None:
-    """Collect every child that has ended, so that it does not stay as a zombie."""
+def reap() -> dict[int, int]:
+    """Collect every child that has ended: its exit code by its id, a signal's number negative."""
+    ended: dict[int, int] = {}
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended[pid] = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return ended
 
 
 def send(number: int, pids: Iterable[int]) -> None:

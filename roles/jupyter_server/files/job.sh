@@ -37,4 +37,5 @@ set --
 
 umask 077
 unset XDG_RUNTIME_DIR
+export HPC_JUPYTER_JOB_PID=$$
 exec "$HPC_JUPYTER_PYTHON" "$hpc_jupyter_root/hpc-session" supervise "$hpc_jupyter_session" "$hpc_jupyter_generation"

@@ -27,7 +27,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import children
 adopted = children.adopt_orphans()
 pid = int(subprocess.run([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, check=True).stdout)
 print(not adopted or pid in children.descendants(os.getpid()))
-print(children.end_descendants(os.getpid(), grace_seconds=5))
+print(children.end_descendants(os.getpid(), grace_seconds=5, reap=children.reap))
 print(pid)
 """
 

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job's claim to its session: one generation of the record, and at most one job that may write it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Callable, Mapping
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
+
+
+class Claim:
+    """The job ``environment`` describes, claiming generation ``generation`` of the session in ``directory``."""
+
+    def __init__(self, directory: str, generation: int, environment: Mapping[str, str]) -> None:
+        self.files = SessionFiles(os.path.abspath(directory))
+        self.step_back = ""
+        """Why the claim was not taken: one line for the log."""
+        self.ends_at = 0.0
+        """When the job's time is over, seconds since the epoch; 0 if that is not known."""
+        self._generation = generation
+        self._environment = environment
+        self._job_id = ""
+
+    def take(self) -> Record | None:
+        """The record, ``starting``, once it is ours; ``None``, with ``step_back``, if another claim is better."""
+        return rec.update(self.files.record, self._claimed)
+
+    def update(self, change: Callable[[Record], Record]) -> Record | None:
+        """Change the record as long as it is still ours; ``None`` if it is not."""
+
+        def guarded(latest: Record | None) -> Record | None:
+            return change(latest) if latest is not None and self._is_ours(latest) else None
+
+        return rec.update(self.files.record, guarded)
+
+    def conclude(self, *, how: str, reason: str) -> Record | None:
+        """Write the session's end."""
+        return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), socket="", port=0, pid=0))
+
+    def is_superseded(self) -> bool:
+        """Whether a newer generation is known; a record that cannot be read says nothing."""
+        try:
+            latest = rec.read(self.files.record)
+        except (HpcJupyterError, OSError):
+            return False
+        return latest is not None and not self._is_ours(latest)
+
+    def _is_ours(self, latest: Record) -> bool:
+        same_job = not self._job_id or latest.job_id in ("", self._job_id)
+        return same_job and latest.generation == self._generation
+
+    def _claimed(self, latest: Record | None) -> Record | None:
+        self._job_id = self._own_job_id(latest) if latest else ""
+        self.step_back = self._better_claim(latest)
+        if self.step_back or latest is None:
+            return None
+        started = time.time()
+        self.ends_at = self._end(latest, started=started)
+        return replace(
+            latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self._job_id, pid=os.getpid(),
+            node=self._node(latest), socket="", port=0, started_at=rec.timestamp(started),
+            ends_at=rec.timestamp(self.ends_at) if self.ends_at else "",
+        )
+
+    def _better_claim(self, latest: Record | None) -> str:
+        if latest is None:
+            return f"there is no record at {self.files.record}: nothing to start"
+        if latest.generation != self._generation:
+            return f"the session is at generation {latest.generation}: this job, for {self._generation}, steps back"
+        if latest.job_id and self._job_id and latest.job_id != self._job_id:
+            return f"job {latest.job_id} already runs this session: job {self._job_id} steps back"
+        if latest.state == rec.ENDED and not self._is_requeued(latest):
+            return f"the session has ended already ({latest.how}): nothing to start"
+        return ""
+
+    def _is_requeued(self, latest: Record) -> bool:
+        """A job that the scheduler ended and starts again, on its own, goes on where it was."""
+        return latest.scheduler == "slurm" and self._environment.get("SLURM_RESTART_COUNT", "0") != "0"
+
+    def _own_job_id(self, latest: Record) -> str:
+        if latest.scheduler == "slurm":
+            return self._environment.get("SLURM_JOB_ID", "")
+        if latest.scheduler != "none":
+            return ""
+        # The job script's process: the environment's Python may be a wrapper that starts us as another one.
+        pid = self._environment.get("HPC_JUPYTER_JOB_PID", "")
+        return none.job_id(int(pid) if pid.isdigit() else os.getpid(), session=latest.session)
+
+    def _node(self, latest: Record) -> str:
+        named = self._environment.get("SLURMD_NODENAME", "") if latest.scheduler == "slurm" else ""
+        return named or none.short_host()
+
+    def _end(self, latest: Record, *, started: float) -> float:
+        """The scheduler's word, else the time that was asked for, which the supervisor then keeps itself."""
+        if latest.scheduler == "slurm":
+            word = self._environment.get("SLURM_JOB_END_TIME", "")
+            return float(word) if word.isdigit() else 0.0
+        asked = _asked_time(self.files.request) if latest.scheduler == "none" else ""
+        return started + req.time_seconds(asked) if asked else 0.0
+
+
+def _asked_time(path: str) -> str:
+    """The walltime in the request; a request that cannot be read is complained about where it is used."""
+    try:
+        with open(path, "rb") as stream:
+            return req.from_json(stream.read()).resources.time
+    except (OSError, HpcJupyterError):
+        return ""
