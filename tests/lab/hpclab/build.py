@@ -68,19 +68,24 @@ class Starting:
             raise LabError(f"{self.name}: {answer}")
 
 
-def build(site: Site, state: State) -> tuple[State, list[subprocess.Popen[str]]]:
-    """All hosts up with their daemons; the state that says how to end them is saved before they do anything."""
+def build(site: Site, state: State, started: list[subprocess.Popen[str]]) -> State:
+    """All hosts up with their daemons; the state that says how to end them is saved before they do anything.
+
+    What was started is noted in `started`, also when building fails.
+    """
     hub = Starting("hub", _HUB, log=state.directory / "hub.log")
+    started.append(hub.popen)
     first = hub.init(depth=1)
     state = state.save(hub=first)
     hub.tell(hub_plan(site))
     hub.wait_ready()
     make_homes(site.topology, site.keys, disk_of(state) / "homes")
     hosts = {host.name: _start(host.name, state) for host in site.topology.hosts}
+    started += [starting.popen for starting in hosts.values()]
     state = state.save(hosts={name: host.init(depth=2) for name, host in hosts.items()})
     batch(first, link_commands(site, {name: init.pid for name, init in state.hosts.items()}))
     _configure(site, hosts)
-    return state, [starting.popen for starting in (hub, *hosts.values())]
+    return state
 
 
 def disk_of(state: State) -> Path:

@@ -116,9 +116,11 @@ def heal(host: str, name: str) -> None:
 
 
 @main.command(name="packages")
-def list_packages() -> None:
-    """Print the Debian packages that labs need."""
-    click.echo("\n".join(packages.ALL))
+@click.option("--missing", is_flag=True, help="Only those that are not installed.")
+def list_packages(*, missing: bool) -> None:
+    """Print the Debian packages that labs need, one a line."""
+    for package in packages.missing(packages.HOSTS, packages.SLURM) if missing else packages.ALL:
+        click.echo(package)
 
 
 def _attach(name: str) -> Lab:

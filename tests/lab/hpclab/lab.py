@@ -43,10 +43,10 @@ class Lab:
         current = state.claim(name, topology=topology.name, owner=owner)
         try:
             lab = cls(topology, current, read_or_make(topology, current.directory / "keys"))
-            lab._build(binds)
         except BaseException:
             state.remove(name)
             raise
+        lab._build(binds)
         return lab
 
     @classmethod
@@ -146,8 +146,8 @@ class Lab:
             "scheduler": _kind(chosen),
         }
 
-    def _build(self, binds: Sequence[Bind]) -> None:
-        site = Site(
+    def _site(self, binds: Sequence[Bind]) -> Site:
+        return Site(
             topology=self.topology,
             addresses=self._addresses,
             keys=self._keys,
@@ -155,8 +155,14 @@ class Lab:
             disk=self._state.directory / "disk",
             binds=binds,
         )
-        self._state, self._builders = build(site, self._state)
-        self._wait_ready()
+
+    def _build(self, binds: Sequence[Bind]) -> None:
+        try:
+            self._state = build(self._site(binds), self._state, self._builders)
+            self._wait_ready()
+        except BaseException:
+            self.down()
+            raise
 
     def _wait_ready(self) -> None:
         for scheduler in self.topology.schedulers:
@@ -165,7 +171,7 @@ class Lab:
     def _cables(self, name: str, direction: str) -> None:
         host = self.topology.host(name)
         assert self._state.hub
-        batch(self._state.hub, [f"link set {port_name(host, network)} {direction}" for network in host.networks])
+        batch(self._state.hub, [f"link set dev {port_name(host, network)} {direction}" for network in host.networks])
 
     def _quiet(self, user: str) -> bool:
         """Every look kills again: what ends may start something first."""

@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Iterable, Mapping
+from glob import glob
 
 from .errors import LabError
 
-# package -> a program that it brings, to see whether it is there on any distribution
+# package -> a program or a file that it brings, to see whether it is there however it came
 HOSTS: Mapping[str, str] = {
     "iproute2": "ip",
     "nftables": "nft",
@@ -14,7 +15,7 @@ HOSTS: Mapping[str, str] = {
     "openssl": "openssl",
     "procps": "sysctl",
     "python3": "python3",
-    "python3-venv": "python3",
+    "python3-venv": "/usr/lib/python3*/ensurepip/__init__.py",
     "tcsh": "tcsh",
     "util-linux": "unshare",
 }
@@ -43,4 +44,4 @@ def require(needs: Iterable[Mapping[str, str]]) -> None:
 
 
 def _found(program: str) -> bool:
-    return shutil.which(program, path=SEARCH) is not None
+    return any(glob(program)) if "/" in program else shutil.which(program, path=SEARCH) is not None

@@ -21,7 +21,9 @@ _DEVICES: Mapping[str, tuple[int, int]] = {
 _NULL = (1, 3)
 _LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2",
           "/dev/ptmx": "pts/ptmx", "/run/lock": "/tmp"}  # fmt: skip
-_SYSCTL = ["sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv6.conf.default.disable_ipv6=1"]
+# A kernel without IPv6 has no such settings; loopback keeps its ::1.
+_SYSCTL = ["sysctl", "-eqw", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.disable_ipv6=1"]
+_SYSCTL += ["net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.lo.disable_ipv6=0"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,8 @@ def hash_passwords(topology: Topology) -> Mapping[str, str]:
 def hub_plan(site: Site) -> Plan:
     """A memory disk for what the hosts write, and a switch for each network."""
     topology, disk = site.topology, site.disk
-    bridges = [f"link add {name} type bridge forward_delay 0" for name in topology.networks]
-    up = [f"link set {name} up" for name in topology.networks]
+    bridges = [f"link add name {name} type bridge forward_delay 0" for name in topology.networks]
+    up = [f"link set dev {name} up" for name in topology.networks]
     folders = [disk / "hosts" / host.name / part for host in topology.hosts for part in ("upper", "work", "root")]
     homes = [disk / "homes" / home.name for home in topology.homes]
     return _plan(
@@ -62,8 +64,8 @@ def link_commands(site: Site, pids: Mapping[str, int]) -> list[str]:
     for host in site.topology.hosts:
         for network in host.networks:
             port = port_name(host, network)
-            commands.append(f"link add {port} type veth peer name {network} netns {pids[host.name]}")
-            commands.append(f"link set {port} master {network} up")
+            commands.append(f"link add name {port} type veth peer name {network} netns {pids[host.name]}")
+            commands.append(f"link set dev {port} master {network} up")
     return commands
 
 
@@ -105,7 +107,7 @@ def _etc(host: Host, site: Site) -> tuple[File, ...]:
 def _network(host: Host, site: Site) -> list[dict[str, Any]]:
     addresses = [(site.addresses.of(host.name, network), network) for network in host.networks]
     lines = [f"addr add {address}/24 dev {network}" for address, network in addresses]
-    up = [f"link set {network} up" for network in ("lo", *host.networks)]
+    up = [f"link set dev {network} up" for network in ("lo", *host.networks)]
     rules = firewall(host, {network: _network_addresses(network, site) for network in host.networks})
     return [_command(_SYSCTL), *([_command(["nft", "-f", "-"], rules)] if rules else []), _ip([*lines, *up])]
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +17,7 @@ from .process import Process, until
 
 ROOT = Path("/run/hpclab")
 _LOCK = ".lock"
+_KEEP_SECONDS = 600.0
 _SLOTS = range(70, 250)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -71,7 +73,8 @@ def claim(name: str, *, topology: str, owner: Process | None) -> State:
         old = load(name)
         if old and old.running and old.owner and old.owner.alive and old.owner != Process.of(os.getpid()):
             raise LabError(f"lab {name!r} is in use by process {old.owner.pid}; choose another name")
-        _remove(name)
+        for abandoned in (name, *filter(_forgotten, names())):
+            _remove(abandoned)
         taken = {state.slot for state in map(load, names()) if state}
         slot = next(slot for slot in _SLOTS if slot not in taken)
         (ROOT / name).mkdir(mode=0o700)
@@ -85,6 +88,13 @@ def remove(name: str) -> None:
         leftover = [path for path in ROOT.iterdir() if path.name != _LOCK]
         if not leftover:
             shutil.rmtree(ROOT)
+
+
+def _forgotten(name: str) -> bool:
+    """Its owner died a while ago; until then one may want to look at what happened."""
+    current = load(name)
+    age = time.time() - (ROOT / name).stat().st_mtime
+    return current is not None and current.orphaned and age > _KEEP_SECONDS
 
 
 def _remove(name: str) -> None:
