@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import environment
+from ansible_collections.hpc.jupyter.plugins.module_utils.environment import Found, Marker, Plan, Wish
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.interpreters import Installed
+
+WISH = Wish("a" * 64)
+MARKER = Marker("a" * 64, complete=True)
+SAFE = {"jupyterlab": "4.6.6", "jupyter-server": "2.21.1", "tornado": "6.6.1"}
+GOOD = Installed("3.11.2", {}, SAFE)
+
+
+def _found(marker: Marker = MARKER, python: Installed | str = GOOD) -> Found:
+    return Found(exists=True, empty=False, marker=marker, python=python)
+
+
+@pytest.mark.parametrize(
+    ("wish", "found", "action", "reason"),
+    [
+        (WISH, Found(), "create", "there is none yet"),
+        (WISH, Found(exists=True), "create", "there is none yet"),
+        (WISH, _found(), "nothing", ""),
+        (WISH, _found(python="/v/bin/python does not run: gone"), "rebuild", "/v/bin/python does not run: gone"),
+        (WISH, _found(Marker("a" * 64)), "rebuild", "its installation was cut off"),
+        (WISH, _found(python=Installed("3.11.2", {"jupyterlab": "ModuleNotFoundError: x"}, {})), "rebuild",
+         "jupyterlab cannot be imported (ModuleNotFoundError: x)"),
+        (Wish("a" * 64, python="python3.12"), _found(), "rebuild", "it should be made with python3.12"),
+        (Wish("b" * 64), _found(), "update", "hpc.jupyter comes with other versions of its packages"),
+        (Wish("a" * 64, packages=("numpy",)), _found(), "update", "other packages of your own are asked for"),
+        (Wish("a" * 64, debugger=True), _found(), "update", "the debugger is asked for"),
+        (WISH, _found(Marker("a" * 64, debugger=True, complete=True)), "update",
+         "the debugger is not asked for any more"),
+        (WISH, _found(python=Installed("3.11.2", {}, dict(SAFE, debugpy="1.8.0"))), "update",
+         "debugpy has been installed, and with it other users of a node can get into a kernel"),
+        (WISH, _found(python=Installed("3.11.2", {}, dict(SAFE, tornado="6.5.7"))), "update",
+         "tornado 6.5.7 has known holes, 6.5.8 is the first without"),
+    ],
+)
+def test_what_is_there_decides_what_is_done(wish: Wish, found: Found, action: str, reason: str) -> None:
+    decided = environment.plan(wish, found, prefix="/v")
+    assert decided == Plan(action, (reason,) if reason else ())
+
+
+def test_an_environment_without_our_marker_is_left_alone() -> None:
+    with pytest.raises(HpcJupyterError) as caught:
+        environment.plan(WISH, Found(exists=True, empty=False), prefix="/home/alice/venv")
+    assert str(caught.value) == (
+        "/home/alice/venv is there already and was not made by hpc.jupyter, so it is left alone. To use it, set "
+        "jupyter_environment_kind to existing; to have one made, set jupyter_environment_path to another place"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("4.6.6", (4, 6, 6)), ("4.6.2rc1", (4, 6)), ("2.21.0.dev0", (2, 21, 0)), ("", ()), ("unknown", ())],
+)
+def test_a_version_is_its_numbers(version: str, numbers: tuple[int, ...]) -> None:
+    assert environment.release(version) == numbers
+
+
+def test_a_torn_marker_is_still_ours_and_not_complete(tmp_path: pathlib.Path) -> None:
+    (tmp_path / environment.MARKER).write_text('{"lock_sha')
+    found = environment.look(str(tmp_path))
+    assert found.marker == Marker("")
+    assert environment.plan(WISH, found, prefix=str(tmp_path)).action == "rebuild"
+
+
+def test_a_file_in_the_way_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "venv").write_text("")
+    with pytest.raises(HpcJupyterError, match="/venv is in the way: it is not a directory"):
+        environment.look(str(tmp_path / "venv"))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "jupyter_environment_path: is empty. Write the environment's directory, or its jupyter program"),
+        ("/nowhere", "no JupyterLab at /nowhere: there is no such file or directory on this account"),
+        ("/etc", "no JupyterLab at /etc: there is no jupyter program in /etc/bin"),
+    ],
+)
+def test_an_existing_environment_that_is_none_says_what_is_missing(path: str, message: str) -> None:
+    with pytest.raises((BadInput, HpcJupyterError)) as caught:
+        environment.existing(path)
+    assert str(caught.value) == message
+
+
+def test_a_jupyter_without_jupyterlab_names_the_module(tmp_path: pathlib.Path) -> None:
+    jupyter = tmp_path / "bin" / "jupyter"
+    jupyter.parent.mkdir()
+    jupyter.write_text(f"#!{sys.executable}\n")
+    jupyter.chmod(0o755)
+    with pytest.raises(HpcJupyterError) as caught:
+        environment.existing(str(tmp_path))
+    assert f"no JupyterLab at {tmp_path}: jupyterlab cannot be imported (ModuleNotFoundError: " in str(caught.value)
+
+
+def test_clearing_removes_the_marker_last_and_follows_no_link(tmp_path: pathlib.Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "notebook.ipynb").write_text("{}")
+    prefix = tmp_path / "venv"
+    (prefix / "lib").mkdir(parents=True)
+    (prefix / "link").symlink_to(kept)
+    (prefix / environment.MARKER).write_text("{}")
+    environment._clear(str(prefix))
+    assert os.listdir(str(prefix)) == []
+    assert (kept / "notebook.ipynb").exists()
