@@ -91,7 +91,7 @@ class Cluster:
             name=name, account=account, user=user, local=local,
             gateways=_gateways(_list("hpc_gateways", facts), user=user),
             login_hosts=tuple(_host("hpc_login_hosts", item) for item in _list("hpc_login_hosts", facts)),
-            login_port=_port("hpc_login_port", facts.get("hpc_login_port") or 22),
+            login_port=_port("hpc_login_port", facts.get("hpc_login_port", 22)),
             host_keys=_host_keys(facts.get("hpc_host_keys")),
             scheduler=_scheduler(facts, local=local),
             route=_route(facts, local=local),

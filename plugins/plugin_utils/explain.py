@@ -177,12 +177,14 @@ def _denied(case: _Case) -> str:
 
 
 def _expired(case: _Case) -> str:
-    return f"{case.found[0].strip()}. Log in once with plain ssh and follow what the site says"
+    said = case.found[0].strip().rstrip(".")
+    return f"{case.behind()} says: {said}. Log in once with plain ssh, or ask the site"
 
 
 def _no_common(case: _Case) -> str:
-    what, offer = case.found.groups()
-    return f"{case.behind()}: this ssh and the host share no {what} (it offers: {offer.strip()}). Ask the site"
+    address, what, offer = case.found.groups()
+    hop = case.behind() if address == "UNKNOWN" else case.way[0]
+    return f"{hop}: this ssh and the host share no {what} (it offers: {offer.strip()}). Ask the site"
 
 
 def _sessions(case: _Case) -> str:
@@ -226,8 +228,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
     (re.compile(r"(?m)^channel \d+: open failed: ([a-z ]+): (.*)$"), _not_passed_on),
     (re.compile(r"(?m)^Received disconnect from (\S+) port .*Too many authentication failures"), _too_many),
     (re.compile(r"(?m)^(\S+)@(\S+): Permission denied \(([^)]*)\)"), _denied),
-    (re.compile(r"(?m)^.*(?:account|password) has expired.*$"), _expired),
-    (re.compile(r"(?m)^Unable to negotiate with .*: no matching (.*) found\. Their offer: (.*)$"), _no_common),
+    (re.compile(r"(?m)^(?:WARNING: )?Your (?:account|password) has expired.*$"), _expired),
+    (re.compile(r"(?m)^Unable to negotiate with (\S+) .*: no matching (.*) found\. Their offer: (.*)$"), _no_common),
     (re.compile(r"Session open refused by peer"), _sessions),
     (re.compile(r"(?m)^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out"), _silent),
     (re.compile(r"(?m)^(?:kex_exchange_identification: |Connection (?:closed|reset) by |ssh_dispatch_run_f)"), _closed),
