@@ -109,6 +109,7 @@ class Connector:
         answer = forward.ask(way.url, attached.token)
         if not answer.ok:
             raise NoForward(f"{self.account}: {answer.reason}. See: hpc-jupyter logs {self.account}")
+        self.store.write(self.session, Held(port=way.port))
         return Link(attached, way)
 
     def _connect(self, attached: Attached, *, port: int) -> Link:

@@ -18,8 +18,9 @@ _PATIENCE_SECONDS = 2.0
 class Watcher:
     """Shows a session's states as they come, and the names of tasks that take their time."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, show_tasks: bool = False) -> None:
         self._progress = progress
+        self._show_tasks = show_tasks
         self._task = ""
         self._since = 0.0
         self.session: Mapping[str, Any] = {}
@@ -34,7 +35,7 @@ class Watcher:
             self._note(step.result["session"])
 
     def _tick(self) -> None:
-        if self._task and time.monotonic() - self._since > _PATIENCE_SECONDS and not self.session:
+        if self._show_tasks and self._task and time.monotonic() - self._since > _PATIENCE_SECONDS:
             self._progress.now(self._task)
             self._task = ""
         self._progress.tick()
@@ -54,9 +55,10 @@ def play(
     variables: Mapping[str, Any],
     *,
     secrets: Mapping[str, str] | None = None,
+    show_tasks: bool = False,
 ) -> HostResult:
     """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed."""
-    watcher = Watcher(context.progress)
+    watcher = Watcher(context.progress, show_tasks=show_tasks)
     wanted = Play(
         playbook,
         inventory=context.accounts.sources,

@@ -13,7 +13,7 @@ from hpc_jupyter.access import Access, needs_setup
 from hpc_jupyter.commands import connect, setup
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import SessionFailed, Waiting
+from hpc_jupyter.errors import Failure, SessionFailed, Unreachable, Waiting
 from hpc_jupyter.play import HostResult
 from hpc_jupyter.progress import describe
 from hpc_jupyter.watch import play
@@ -30,13 +30,26 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
             "Warning: running as root; whoever is in this JupyterLab can do everything on this machine"
         )
     access = context.access(name)
+    connector = Connector(access, wanted.session, context.progress)
+    if _is_ready(connector):
+        return connect.link(context, connector, wanted.connection)
     _set_up(context, access)
     context.progress.now(f"Looking for session {wanted.session} of {name}")
     result = play(
         context, "hpc.jupyter.launch", name, {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
     )
     _check(context, result, wanted.session)
-    return connect.link(context, Connector(access, wanted.session, context.progress), wanted.connection)
+    return connect.link(context, connector, wanted.connection)
+
+
+def _is_ready(connector: Connector) -> bool:
+    """Whether there is nothing to do but to connect; asked without a play, since that is the common case."""
+    try:
+        return connector.access.attach(connector.session).record.state == rec.READY
+    except Unreachable:
+        raise
+    except Failure:
+        return False
 
 
 def _set_up(context: Context, access: Access) -> None:

@@ -14,7 +14,7 @@ def run(context: Context, name: str, variables: Mapping[str, Any], secrets: Mapp
     """Run the playbook; the second run changes nothing."""
     context.access(name)
     context.progress.now(f"Setting up {name}")
-    result = play(context, "hpc.jupyter.setup", name, variables, secrets=secrets)
+    result = play(context, "hpc.jupyter.setup", name, variables, secrets=secrets, show_tasks=True)
     text = f"{name} is set up" if result.changed else f"{name} was set up already; nothing was changed"
     context.progress.say(text)
     return Done(account=name, session="", changed=result.changed, text=text)
