@@ -263,7 +263,32 @@ def test_labs_side_by_side_know_nothing_of_each_other(lab: Lab, tmp_path: Path) 
     assert reach(lab, "client", "gate")
 
 
-def test_nothing_is_left_of_a_lab(tmp_path: Path) -> None:
+def test_another_shape_is_only_other_data() -> None:
+    """A server without a queue that lets one host in, and forwards nothing."""
+    server = topologies.Host(
+        name="server",
+        networks=("lan",),
+        home="lan",
+        sshd={"AllowTcpForwarding": "no"},
+        allow=(topologies.Allow(network="lan", ports=(22,), sources=("desk",)),),
+        otherwise="drop",
+    )
+    others = [topologies.Host(name=name, networks=("lan",), home="lan") for name in ("desk", "peer")]
+    shape = topologies.Topology(
+        name="shape",
+        hosts=(server, *others),
+        homes=(topologies.Home(name="lan", key=True, authorized=("lan",)),),
+        users=topologies.USERS,
+        clusters=(topologies.Cluster(name="server", gateways=(), login_hosts=("server",)),),
+    )
+    with Lab.up(shape, name=f"shape-{os.getpid()}") as lab:
+        assert (lab.facts()["scheduler"], lab.facts()["gateways"]) == ("none", [])
+        assert ssh(lab, "server", "hostname", host="desk") == "server\n"
+        assert "open failed" in ssh(lab, "-J", "server", "peer", "hostname", host="desk", check=False)
+        assert not reach(lab, "peer", "server")
+
+
+def test_nothing_is_left_of_a_lab() -> None:
     before = machine()
     with Lab.up(topologies.SLURM, name=f"gone-{os.getpid()}") as lab:
         lab.host("c1").popen(["sleep", "1000"], user="alice")

@@ -1,0 +1,211 @@
+"""The way in from the laptop: through gateway and login host, with pins, keys, passwords, and each way it can fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import ansible
+import pytest
+
+from hpclab import Bind, Lab, topologies
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = "/opt/connect/packages"
+COLLECTIONS = "/opt/connect/collections"
+WRONG = "SHA256:" + "A" * 43
+PLAY = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - hpc.jupyter.connect:
+        timeout_seconds: 15
+      register: way
+    - ansible.builtin.debug:
+        msg: "opened={{ way.opened }}"
+    - ansible.builtin.ping:
+    - ansible.builtin.command: hostname
+      register: there
+      changed_when: false
+    - ansible.builtin.debug:
+        msg: "there={{ there.stdout }}"
+"""
+LOG_IN = """\
+import sys
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import cluster, ssh, ssh_config
+import json
+account = sys.argv[1]
+lab = cluster.Cluster.from_facts(json.loads(sys.argv[2]), account=account)
+files = ssh_config.write(lab)
+print(ssh.open_master(lab, files, askpass=sys.argv[3], timeout_seconds=15))
+print(ssh.run_remote(lab, files, ["hostname"]).stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def labs() -> Iterator[Lab]:
+    """A lab whose client has Ansible as the tests have it, and the collection as it is in the checkout."""
+    packages = Path(ansible.__file__).parents[1]
+    places = {"meta", "playbooks", "plugins", "roles"}
+    binds = [
+        Bind(source=str(packages), target=PACKAGES, hosts=("client",)),
+        *(Bind(source=str(ROOT / each), target=f"{COLLECTIONS}/ansible_collections/hpc/jupyter/{each}", hosts=("client",))
+          for each in sorted(places)),
+    ]
+    with Lab.up(topologies.SLURM, name="connect", binds=binds) as lab:
+        yield lab
+
+
+@dataclass
+class Person:
+    """Somebody at the laptop."""
+
+    lab: Lab
+    name: str = "alice"
+
+    def facts(self, **changes: Any) -> dict[str, Any]:
+        """What the inventory says of the cluster."""
+        return {**{f"hpc_{name}": value for name, value in self.lab.facts().items()}, **changes}
+
+    def run(self, *argv: str, env: dict[str, str] | None = None) -> CompletedProcess[str]:
+        """A program on the laptop."""
+        paths = {"PYTHONPATH": f"{PACKAGES}:{COLLECTIONS}", "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS}
+        where = f"/home/{self.name}"
+        return self.lab.host("client").run(argv, user=self.name, env={**paths, **(env or {})}, check=False, cwd=where)
+
+    def write(self, path: str, text: str, *, mode: int = 0o600) -> str:
+        """A file in the home directory of the laptop."""
+        whole = f"/home/{self.name}/{path}"
+        self.lab.host("client").write(whole, text, owner=self.name, mode=mode)
+        return whole
+
+    def play(self, *arguments: str, accounts: tuple[str, ...] = (), **changes: Any) -> str:
+        """What ansible-playbook says."""
+        hosts = dict.fromkeys(accounts or (f"{self.name}@lab",), {})
+        inventory = {"lab": {"hosts": hosts, "vars": self.facts(**changes)}}
+        self.write("hosts.json", json.dumps(inventory))
+        self.write("way.yml", PLAY)
+        self.write("group_vars/all.yml", (ROOT / "playbooks/group_vars/all.yml").read_text())
+        argv = ["/usr/bin/python3", "-m", "ansible", "playbook", "-i", "hosts.json", "way.yml", *arguments]
+        done = self.run(*argv)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def forget_keys(self) -> None:
+        """The sites know no key of this person."""
+        for host in ("gate", "login1"):
+            self.lab.host(host).run(["rm", "-f", f"/home/{self.name}/.ssh/authorized_keys"])
+
+
+@pytest.fixture
+def alice(labs: Lab) -> Person:
+    """Alice, to whom nothing has happened yet."""
+    labs.mend()
+    for user in topologies.USERS:
+        labs.clean_account(user.name)
+    return Person(labs)
+
+
+def opened(told: str) -> bool:
+    assert "failed=0" in told, told
+    return "opened=True" in told
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "mallory"])
+def test_one_login_for_every_play_and_login_shell(alice: Person, name: str) -> None:
+    person = Person(alice.lab, name)
+    first = person.play()
+    assert opened(first)
+    assert "there=login1" in first
+    assert not opened(person.play("--check"))
+
+
+def test_the_way_leaves_nothing_in_the_persons_own_ssh_directory(alice: Person) -> None:
+    before = sorted(alice.run("ls", "-A", ".ssh").stdout.split())
+    alice.play()
+    assert sorted(alice.run("ls", "-A", ".ssh").stdout.split()) == before
+
+
+@pytest.mark.parametrize(("host", "label"), [("gate", "gateway gate"), ("login", "login host login")])
+def test_wrong_fingerprint(alice: Person, host: str, label: str) -> None:
+    pins = alice.facts()["hpc_host_keys"]
+    right = pins[host][0]
+    told = alice.play(hpc_host_keys={**pins, host: [WRONG]})
+    assert (
+        f"lab: {label} presents the ED25519 key {right}, which is not pinned (pinned: {WRONG}). Nothing was sent. "
+        "Either this is not the right host, or its key is new: compare with what the site publishes, then correct "
+        "hpc_host_keys"
+    ) in told
+
+
+def test_unknown_account_fails_alone(alice: Person) -> None:
+    told = alice.play(accounts=("alice@lab", "nobody1@lab"))
+    assert (
+        "lab: gateway gate: nobody1 was not let in: the account is not known there, or the key or password is not "
+        "accepted (it takes: publickey, password). With a password or a code: use hpc-jupyter, or ansible-playbook "
+        "--ask-pass. Check the user's name; a key with a passphrase must be in the agent (ssh-add)"
+    ) in told
+    assert "there=login1" in told
+
+
+def test_root_is_refused_before_anything_is_contacted(alice: Person) -> None:
+    alice.lab.cut("gate")
+    told = alice.play(accounts=("root@lab",))
+    assert "hpc_user: root@lab would log in as root, which is refused on clusters. Use a person's own account" in told
+
+
+def test_gateway_that_is_cut_off(alice: Person) -> None:
+    alice.lab.cut("gate")
+    told = alice.play()
+    assert "lab: gateway gate" in told
+    assert "heck this machine's network or VPN" in told or "Check that it is up" in told
+
+
+def test_login_hosts_that_are_cut_off(alice: Person) -> None:
+    alice.lab.cut("login1")
+    alice.lab.cut("login2")
+    told = alice.play()
+    assert "lab: login host login" in told
+    assert "within 15 seconds" in told or "cannot be reached from gate (No route to host)" in told
+
+
+def test_login_host_without_a_server(alice: Person) -> None:
+    told = alice.play(hpc_login_port=2222)
+    assert (
+        "lab: login host login cannot be reached from gate (Connection refused). Try later, or ask the site whether it "
+        "is down"
+    ) in told
+
+
+def test_password_given_to_ansible_opens_both_doors(alice: Person) -> None:
+    alice.forget_keys()
+    assert "With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." in alice.play()
+    secret = alice.write("secret", alice.lab.passwords["alice"] + "\n")
+    told = alice.play("--connection-password-file", secret)
+    assert "there=login1" in told
+    assert not opened(told)
+    assert "there=login1" in alice.play()
+
+
+def test_password_asked_for_at_each_hop(alice: Person) -> None:
+    alice.forget_keys()
+    asked = "/home/alice/asked"
+    askpass = alice.write("askpass", f'#!/bin/sh\necho "$1" >> {asked}\necho "$WORD"\n', mode=0o700)
+    program = alice.write("log_in.py", LOG_IN)
+    argv = ["/usr/bin/python3", program, "alice@lab", json.dumps(alice.facts()), askpass]
+    done = alice.run(*argv, env={"WORD": alice.lab.passwords["alice"]})
+    assert (done.returncode, done.stdout) == (0, "True\nlogin1\n\n"), done.stderr
+    assert alice.run("cat", asked).stdout.splitlines() == ["alice@gate's password: ", "alice@login's password: "]
+    assert alice.run(*argv).stdout == "False\nlogin1\n\n"
+
+
+def test_wrong_password_is_told_after_three_tries(alice: Person) -> None:
+    alice.forget_keys()
+    askpass = alice.write("askpass", "#!/bin/sh\necho wrong\n", mode=0o700)
+    program = alice.write("log_in.py", LOG_IN)
+    done = alice.run("/usr/bin/python3", program, "alice@lab", json.dumps(alice.facts()), askpass)
+    assert "lab: gateway gate: alice was not let in" in done.stderr
