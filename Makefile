@@ -17,7 +17,8 @@ help:
 
 launch:
 	@tools/venv.sh run
-	@exec $(BIN)/hpc-jupyter launch local $(ARGS)
+	@$(BIN)/hpc-jupyter launch local $(ARGS)
+	@command -v hpc-jupyter >/dev/null || echo 'hpc-jupyter is $(CURDIR)/$(BIN)/hpc-jupyter; "source $(BIN)/activate" puts it on PATH'
 
 test:
 	@tools/venv.sh dev
