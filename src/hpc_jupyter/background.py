@@ -21,7 +21,7 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 def start(context: Context, connector: Connector, attached: Attached, *, port: int) -> Link:
     """Start a holder and wait until it has connected; join the one that there is. Raises ``NoForward``."""
     with connector.store.lock(connector.session):
-        joined = connector.join(attached)
+        joined = connector.join(attached, port=port)
     if joined:
         return joined
     log = connector.store.log(connector.session)

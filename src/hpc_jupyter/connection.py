@@ -79,16 +79,17 @@ class Connector:
         if routes.choose(self.access.cluster) == "local":
             return self._on_this_machine(attached)
         with self.store.lock(self.session):
-            return self.join(attached) or self._connect(attached, port=port)
+            return self.join(attached, port=port) or self._connect(attached, port=port)
 
     def reconnect(self, attached: Attached, *, port: int) -> Link:
         """Connect again from the process that held the connection, on the port that open tabs know if it is free."""
         return self._connect(attached, port=0 if not forward.is_free(port) else port)
 
-    def join(self, attached: Attached) -> Link | None:
-        """The connection that another process holds, if it works; one that does not is ended."""
+    def join(self, attached: Attached, *, port: int = 0) -> Link | None:
+        """The connection that another process holds, if it works, on ``port`` if that is asked for; others are ended."""
         held = self.store.read(self.session)
-        if held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive:
+        others = held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive
+        if others and port in (0, held.port):
             way = self.route(attached, held.port)
             if forward.ask(way.url, attached.token).ok:
                 return Link(attached, way, holder=held.holder)
@@ -116,10 +117,11 @@ class Connector:
         record = attached.record
         if not record.host_keys:
             raise NoForward(f"{self.account}: the session's record has no host keys of {record.node}. Launch it again")
+        wanted = port or self.store.read(self.session).port or first_port(self.account, self.session)
+        self.route(attached, wanted)
         record_node_keys(self.access.files.directory, record.node, record.host_keys)
         self.progress.now(f"Connecting to {record.node}")
-        known = self.store.read(self.session).port
-        link = self._on_some_port(attached, fixed=port, wanted=port or known or first_port(self.account, self.session))
+        link = self._on_some_port(attached, fixed=port, wanted=wanted)
         ssh = link.forward.process if link.forward else NOBODY
         self.store.write(self.session, Held(port=link.route.port, holder=link.holder, ssh=ssh))
         return link
