@@ -10,19 +10,19 @@ import shutil
 import signal
 import subprocess
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import archive, children, command, probe, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
+
 from tests.wheelhouse import ROOT
 
 # Root may not run sessions on a cluster: there the tests are somebody else, in a user namespace.
 PERSON = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
-MAIN = "from ansible_collections.hpc.jupyter.plugins.module_utils.command import main\nraise SystemExit(main())\n"
 
 
 class Site:
@@ -39,19 +39,20 @@ class Site:
         Path(self.layout.environment_script).write_text(f"export HPC_JUPYTER_PYTHON={python}\n")
         facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "version": "0.1.0"}
         Path(self.layout.account).write_text(json.dumps(facts))
-        _pack(Path(self.layout.command), python)
+        Path(self.layout.command).write_bytes(archive.pack(command, python=str(python)))
+        Path(self.layout.command).chmod(0o755)
 
     def files(self, name: str = "default") -> SessionFiles:
         """The files of a session."""
         return self.layout.session(name)
 
-    def record(self, name: str = "default") -> record.Record:
+    def record(self, name: str = "default") -> rec.Record:
         """The record as it is now."""
-        found = record.read(self.files(name).record)
+        found = rec.read(self.files(name).record)
         assert found is not None
         return found
 
-    def intend(self, name: str = "default", *, generation: int = 1, **wanted: Any) -> record.Record:
+    def intend(self, name: str = "default", *, generation: int = 1, **wanted: Any) -> rec.Record:
         """What a submitter writes before it submits."""
         files = self.files(name)
         os.makedirs(files.path, mode=0o700, exist_ok=True)
@@ -59,11 +60,11 @@ class Site:
         Path(files.request).write_bytes(asked.to_json())
         Path(files.token).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"="))
         Path(files.cookie_secret).write_bytes(secrets.token_bytes(64))
-        intention = record.Record(
+        intention = rec.Record(
             session=name, account="me@here", cluster="here", scheduler=self.scheduler, generation=generation,
             base_url=f"/{secrets.token_hex(8)}/", log=files.log,
         )
-        record.write(files.record, intention)
+        rec.write(files.record, intention)
         return intention
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
@@ -86,10 +87,10 @@ class Site:
         """What the job has printed."""
         return Path(self.files(name).log).read_text(errors="replace")
 
-    def ready(self, name: str = "default", *, seconds: float = 60) -> record.Record:
+    def ready(self, name: str = "default", *, seconds: float = 60) -> rec.Record:
         """Wait until the session is ready; one that ends first fails the test with its log."""
-        wait_for(lambda: self.record(name).state in (record.READY, record.ENDED), seconds=seconds)
-        assert self.record(name).state == record.READY, f"{asdict(self.record(name))}\n{self.log(name)}"
+        wait_for(lambda: self.record(name).state in (rec.READY, rec.ENDED), seconds=seconds)
+        assert self.record(name).state == rec.READY, f"{asdict(self.record(name))}\n{self.log(name)}"
         return self.record(name)
 
     def ended(self, job: subprocess.Popen[bytes], *, seconds: float = 60) -> int:
@@ -136,17 +137,3 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 20) -> None:
 def processes_of(text: str) -> list[children.Process]:
     """Every process whose command line holds ``text``."""
     return [process for process in children.processes().values() if text in process.command]
-
-
-def _pack(path: Path, python: Path) -> None:
-    source = ROOT / "plugins" / "module_utils"
-    with open(path, "wb") as stream:
-        stream.write(f"#!{python}\n".encode())
-        with zipfile.ZipFile(stream, "w") as archive:
-            archive.writestr("__main__.py", MAIN)
-            package = Path("ansible_collections/hpc/jupyter/plugins/module_utils")
-            for directory in (*list(package.parents)[:-1], package, package / "schedulers"):
-                archive.writestr(f"{directory}/", "")
-            for file in sorted(source.rglob("*.py")):
-                archive.write(file, str(package / file.relative_to(source)))
-    path.chmod(0o755)

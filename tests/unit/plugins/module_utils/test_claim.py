@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
+from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
+
+_JOB = {"SLURM_JOB_ID": "42", "SLURMD_NODENAME": "c1", "SLURM_JOB_END_TIME": "1800000000"}
+_INTENDED = rec.Record("default", "lab", "alice@lab", "slurm", generation=3, base_url="/x/")
+
+
+def _claim(place: Path, record: rec.Record | None, **environment: str) -> Claim:
+    if record is not None:
+        rec.write(str(place / "record.json"), record)
+    return Claim(str(place), 3, environment or _JOB)
+
+
+def test_a_job_takes_its_session_and_says_where_it_is(tmp_path: Path) -> None:
+    taken = _claim(tmp_path, replace(_INTENDED, state=rec.SUBMITTED, job_id="42")).take()
+    assert taken == rec.read(str(tmp_path / "record.json"))
+    assert taken is not None
+    assert (taken.state, taken.node, taken.job_id, taken.pid) == (rec.STARTING, "c1", "42", os.getpid())
+    assert taken.ends_at == rec.timestamp(1800000000)
+
+
+def test_a_job_that_is_faster_than_its_submitter_notes_its_own_id(tmp_path: Path) -> None:
+    taken = _claim(tmp_path, _INTENDED).take()
+    assert taken is not None
+    assert taken.job_id == "42"
+
+
+@pytest.mark.parametrize(("record", "words"), [
+    (None, "there is no record at "),
+    (replace(_INTENDED, generation=4), "the session is at generation 4: this job, for 3, steps back"),
+    (replace(_INTENDED, generation=2), "the session is at generation 2: this job, for 3, steps back"),
+    (replace(_INTENDED, state=rec.READY, job_id="41"), "job 41 already runs this session: job 42 steps back"),
+    (replace(_INTENDED, state=rec.ENDED, how="stopped"), "the session has ended already (stopped): nothing to start"),
+])
+def test_a_job_without_the_better_claim_steps_back(tmp_path: Path, record: rec.Record | None, words: str) -> None:
+    claim = _claim(tmp_path, record)
+    assert claim.take() is None
+    assert claim.step_back.startswith(words)
+    assert rec.read(str(tmp_path / "record.json")) == record
+
+
+def test_a_requeued_job_goes_on_after_its_end(tmp_path: Path) -> None:
+    ended = replace(_INTENDED, state=rec.ENDED, how="stopped", job_id="42")
+    taken = _claim(tmp_path, ended, **dict(_JOB, SLURM_RESTART_COUNT="1")).take()
+    assert taken is not None
+    assert (taken.state, taken.how) == (rec.STARTING, "")
+
+
+def test_nothing_is_written_once_a_newer_session_is_there(tmp_path: Path) -> None:
+    claim = _claim(tmp_path, _INTENDED)
+    claim.take()
+    assert not claim.is_superseded()
+    newer = replace(_INTENDED, generation=4)
+    rec.write(str(tmp_path / "record.json"), newer)
+    assert claim.is_superseded()
+    assert claim.conclude(how="stopped", reason="x") is None
+    assert claim.update(lambda record: replace(record, state=rec.READY)) is None
+    assert rec.read(str(tmp_path / "record.json")) == newer
+
+
+def test_an_end_leaves_no_address_behind(tmp_path: Path) -> None:
+    claim = _claim(tmp_path, _INTENDED)
+    claim.take()
+    claim.update(lambda record: replace(record, state=rec.READY, socket="/tmp/x/s"))
+    ended = claim.conclude(how="finished", reason="y")
+    assert ended is not None
+    assert (ended.state, ended.how, ended.reason, ended.socket, ended.pid) == (rec.ENDED, "finished", "y", "", 0)
+
+
+def test_without_a_scheduler_the_asked_time_counts_and_foreign_job_variables_do_not(tmp_path: Path) -> None:
+    wanted = req.build(session="default", account="a", cluster="b", scheduler="none", resources={"time": "1:00:00"})
+    (tmp_path / "request.json").write_bytes(wanted.to_json())
+    claim = _claim(tmp_path, replace(_INTENDED, scheduler="none"), **dict(_JOB, HPC_JUPYTER_JOB_PID="77"))
+    taken = claim.take()
+    assert taken is not None
+    assert taken.job_id == f"77.default@{socket.gethostname()}"
+    assert taken.node == socket.gethostname().split(".", maxsplit=1)[0]
+    assert rec.timestamp(claim.ends_at - 3600) == taken.started_at

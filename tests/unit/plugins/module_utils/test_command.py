@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import command
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+
+_FACTS = {"schema": 1, "account": "alice@lab", "cluster": "lab", "scheduler": "none", "version": "0.1.0"}
+_ENDED = rec.Record("default", "lab", "alice@lab", "none", generation=1, state=rec.ENDED, how="idle", reason="unused")
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An account directory that the command believes to be in, called through a link as from ~/bin."""
+    root = tmp_path / "root"
+    (root / "sessions" / "default").mkdir(parents=True)
+    (root / "account.json").write_text(json.dumps(_FACTS))
+    (root / "hpc-session").write_text("")
+    (tmp_path / "link").symlink_to(root / "hpc-session")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "link")])
+    return root
+
+
+def _write(root: Path, record: rec.Record) -> None:
+    (root / "sessions" / record.session).mkdir(exist_ok=True)
+    rec.write(str(root / "sessions" / record.session / "record.json"), record)
+    (root / "sessions" / record.session / "token").write_text("t0ken")
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["fly"], 2, "hpc-session: argument COMMAND: invalid choice: 'fly'"),
+    ([], 2, "hpc-session: the following arguments are required: COMMAND"),
+    (["status", "--session", "a b"], 2, "hpc-session: session: 'a b' is not allowed."),
+    (["status", "--session", "gone"], 4, "hpc-session: there is no session gone; start it with: "),
+    (["url"], 4, "hpc-session: there is no session default of alice@lab\n"),
+    (["start", "--memory", "lots"], 2, "hpc-session: memory: 'lots' is not allowed."),
+    (["start"], 1, "hpc-session: alice@lab is not set up: "),
+    (["supervise", "x"], 2, "hpc-session: supervise: takes SESSION_DIR and GENERATION; the job script calls it\n"),
+    (["attach", "--nonce", "$(id)"], 2, "hpc-session: nonce: '$(id)' is not 8 to 64 letters and digits\n"),
+])
+def test_what_goes_wrong_is_one_line_and_a_code(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+) -> None:
+    try:
+        ended = command.main(arguments)
+    except SystemExit as end:
+        ended = int(end.code or 0)
+    said = capsys.readouterr()
+    assert (ended, said.out) == (code, "")
+    assert said.err.startswith(words)
+    assert said.err.count("\n") == 1
+
+
+def test_help_shows_an_example_and_hides_the_job_s_own_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "hpc-session start --time 2:00:00 --cpus 4 --memory 8G" in text
+    assert "supervise" not in text
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[]"])
+def test_a_command_outside_a_sound_account_directory_says_so(
+    root: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    (root / "account.json").unlink()
+    if content is not None:
+        (root / "account.json").write_text(content)
+    assert command.main(["status"]) == 1
+    problem = "missing: set the account up" if content is None else "damaged: set the account up again"
+    assert capsys.readouterr().err == f"hpc-session: {root}/account.json is {problem} (playbook hpc.jupyter.setup)\n"
+
+
+def test_status_has_a_line_for_every_session(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["status"]) == 0
+    assert capsys.readouterr().out == "there are no sessions; start one with: hpc-session start\n"
+    _write(root, _ENDED)
+    _write(root, replace(_ENDED, session="other", how="failed", reason="no JupyterLab", node="c1", job_id="7"))
+    assert command.main(["status"]) == 0
+    assert capsys.readouterr().out == (
+        "session default: ended (idle): unused\nsession other: ended (failed), job 7, on c1: no JupyterLab\n")
+
+
+def test_status_as_json_is_a_list_of_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(root, _ENDED)
+    assert command.main(["status", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(item["session"], item["state"], item["how"]) for item in shown] == [("default", "ended", "idle")]
+
+
+@pytest.mark.parametrize(("arguments", "record", "port"), [
+    ([], {"socket": "/tmp/hpcj-x/s"}, 8888), (["--port", "9000"], {"socket": "/tmp/hpcj-x/s"}, 9000),
+    ([], {"port": 41234}, 41234),
+])
+def test_the_url_carries_the_token_for_its_owner(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], record: dict[str, object], port: int
+) -> None:
+    _write(root, replace(_ENDED, state=rec.READY, base_url="/0123/", **record))  # type: ignore[arg-type]
+    assert command.main(["url", *arguments]) == 0
+    assert capsys.readouterr().out == f"http://127.0.0.1:{port}/0123/lab?token=t0ken\n"
+
+
+@pytest.mark.parametrize(("state", "token"), [(rec.READY, "t0ken"), (rec.STARTING, ""), (rec.ENDED, "")])
+def test_attach_gives_the_token_of_a_ready_session_only(
+    root: Path, capsys: pytest.CaptureFixture[str], state: str, token: str
+) -> None:
+    _write(root, replace(_ENDED, state=state))
+    assert command.main(["attach", "--nonce", "abcdefgh12345678"]) == 0
+    first, line = capsys.readouterr().out.splitlines()
+    assert first == ""
+    told = json.loads(line[len("abcdefgh12345678 "):])
+    assert (told["token"], told["record"]["state"]) == (token, state)
+
+
+def test_attach_frames_its_errors_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["attach", "--nonce", "abcdefgh12345678"]) == 4
+    assert capsys.readouterr().out == (
+        '\nabcdefgh12345678 {"error": "there is no session default of alice@lab"}\n')
