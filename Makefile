@@ -30,6 +30,7 @@ lint:
 
 lab:
 	@tools/venv.sh dev
+	@$(BIN)/python -m tests.machine
 	@PYTHONPATH=tests/lab $(BIN)/python -m hpclab up
 
 package:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
 SIDE_BY_SIDE = 2
 TAIL_LINES = 60
+PATIENCE_SECONDS = 30
+"""How long a part may take to clean up once it was told to end."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _run_all(parts: Sequence[Part]) -> Iterator[Outcome]:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        running = [pool.submit(_run, part, stop) for part in parts]
+        running = [pool.submit(run_part, part, stop) for part in parts]
         try:
             for future in concurrent.futures.as_completed(running):
                 outcome = future.result()
@@ -110,7 +112,8 @@ def _run_all(parts: Sequence[Part]) -> Iterator[Outcome]:
             raise
 
 
-def _run(part: Part, stop: threading.Event) -> Outcome:
+def run_part(part: Part, stop: threading.Event) -> Outcome:
+    """Run one part to its end, its deadline, or until ``stop``."""
     for old in OUTPUT.glob(f"{part.name}*.xml"):
         old.unlink()
     began = time.monotonic()
@@ -134,10 +137,11 @@ def _watch(process: subprocess.Popen[bytes], *, deadline: float, stop: threading
         except subprocess.TimeoutExpired:
             continue
         return f"exit code {code}" if code else ""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    # on SIGINT pytest still tears its fixtures down, the lab among them
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE_SECONDS)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     return "interrupted" if stop.is_set() else "not done after {seconds} seconds"

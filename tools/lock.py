@@ -23,12 +23,13 @@ def environment() -> dict[str, str]:
 
 def compile_lock(name: str, *options: str) -> None:
     """Write one lock file; versions that it already has stay unless --upgrade is given."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *OPTIONS, *options, *sys.argv[1:]]
+    command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *options, *sys.argv[1:]]
     command += ["--output-file", f"requirements/{name}.txt"]
     subprocess.run(command, cwd=ROOT, env=environment(), check=True, timeout=600)
 
 
 if __name__ == "__main__":
-    compile_lock("run")
-    # the same versions in both, so that tests see what people get
-    compile_lock("dev", "--group", "dev", "--constraint", "requirements/run.txt")
+    compile_lock("run", "pyproject.toml")
+    # the same versions in all three, so that tests see what people get
+    compile_lock("dev", "pyproject.toml", "--group", "dev", "--constraint", "requirements/run.txt")
+    compile_lock("uv", "requirements/uv.in", "--constraint", "requirements/dev.txt")

@@ -49,6 +49,18 @@ pip_install() {
         fail_with_log "pip install $*"
 }
 
+# uv is ten times as fast as pip, but reads none of pip's settings: where those name an index of their own, pip does it.
+uv_install() {
+    settings=$("$venv/bin/python" -m pip config list 2>/dev/null) || return 1
+    case $settings in *.index-url=* | *.no-index=* | *.proxy=*) return 1 ;; esac
+    cert=$(printf '%s\n' "$settings" | sed -n "s/.*\.cert='\(.*\)'\$/\1/p" | tail -n 1)
+    if [ -z "${SSL_CERT_FILE:-}" ] && [ -n "$cert" ]; then export SSL_CERT_FILE="$cert"; fi
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes \
+        --requirement requirements/uv.txt >"$log" 2>&1 || return 1
+    "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes --compile-bytecode --requirement "$1" \
+        >>"$log" 2>&1
+}
+
 mkdir -p .build/ansible_collections/hpc
 ln -sfn ../../.. .build/ansible_collections/hpc/jupyter
 
@@ -70,6 +82,8 @@ if ! "$venv/bin/python" -c '' 2>/dev/null || [ "$(cat "$venv/.place" 2>/dev/null
     printf '%s\n' "$here" >"$venv/.place"
 fi
 say "Installing hpc-jupyter and the packages of $lock into .venv"
-pip_install --require-hashes --requirement "$lock"
+if [ "$wanted" != dev ] || ! uv_install "$lock"; then
+    pip_install --require-hashes --requirement "$lock"
+fi
 pip_install --no-deps --editable .
 printf '%s\n' "$stamp" >"$done"
