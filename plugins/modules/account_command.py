@@ -57,6 +57,7 @@ linked:
   type: bool
 """
 
+import hashlib
 import os
 import stat
 import tempfile
@@ -85,14 +86,14 @@ def _run(module: AnsibleModule) -> dict[str, object]:
     path, link = module.params["path"], module.params["link"]
     content = archive.pack(command, python=archive.base_python())
     before, linked = _describe(path), os.path.realpath(link) == os.path.realpath(path) if link else False
-    stale = _read(path) != content or before["mode"] != "0755"
+    stale = before["sha256"] != _sum(content) or before["mode"] != "0755"
     free = bool(link) and not linked and _is_free(link)
     if not module.check_mode:
         if stale:
             _install(path, content)
         if free:
             _link(link, path)
-    after = {"version": f"hpc.jupyter {VERSION}", "mode": "0755"}
+    after = {"version": f"hpc.jupyter {VERSION}", "mode": "0755", "sha256": _sum(content)}
     return {
         "changed": stale or free,
         "path": path,
@@ -109,8 +110,12 @@ def _describe(path: str) -> dict[str, str]:
     try:
         mode = f"{stat.S_IMODE(os.stat(path).st_mode):04o}"
     except FileNotFoundError:
-        return {"version": "", "mode": ""}
-    return {"version": archive.version(path) or "something else", "mode": mode}
+        return {"version": "", "mode": "", "sha256": ""}
+    return {"version": archive.version(path) or "something else", "mode": mode, "sha256": _sum(_read(path))}
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read(path: str) -> bytes:

@@ -1,0 +1,80 @@
+"""Runs the project's own playbooks, as a person would, for an account on this machine with a home of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.machine import ROOT
+
+NAME = "me@local"
+_RECAP = re.compile(r"^(?P<host>\S+)\s+: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=0\s+failed=(?P<failed>\d+)", re.M)
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a playbook ended."""
+
+    code: int
+    out: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something."""
+        match = _RECAP.search(self.out)
+        assert match, self.out
+        return int(match["changed"])
+
+
+@dataclass(frozen=True)
+class Home:
+    """An account: a home directory that nothing else uses."""
+
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        """The account's directory."""
+        return self.path / ".local/share/hpc-jupyter/local"
+
+    @property
+    def server(self) -> Path:
+        """Its Jupyter configuration."""
+        return self.root / "server"
+
+    def command(self, playbook: str, *options: str) -> list[str]:
+        """The command that runs `playbook` on it."""
+        inventory = self.path.parent / f"{self.path.name}-hosts.yml"
+        facts = {"ansible_connection": "local", "hpc_scheduler": "none", "hpc_route": "local"}
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": {NAME: facts}}}))
+        program = Path(sys.executable).parent / "ansible-playbook"
+        return [str(program), "-i", str(inventory), str(ROOT / "playbooks" / playbook), *options]
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which it runs."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "XDG_"))}
+        return {**own, "HOME": str(self.path), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"), "COLUMNS": "1000"}  # fmt: skip
+
+    def play(self, playbook: str, *options: str, **variables: object) -> Played:
+        """Run `playbook`; `variables` go through a private file, as secrets should."""
+        given = self.path.parent / f"{self.path.name}-vars.yml"
+        given.write_text(yaml.safe_dump(variables))
+        given.chmod(0o600)
+        done = subprocess.run(
+            self.command(playbook, *options, "-e", f"@{given}"), cwd=self.path, env=self.environment(), check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280,
+        )  # fmt: skip
+        return Played(done.returncode, done.stdout)
+
+    def listing(self) -> dict[str, tuple[int, int, int]]:
+        """Every path below the home but Ansible's own: mode, size and time of change."""
+        paths = (path for path in self.path.rglob("*") if ".ansible" not in path.parts and "__pycache__" not in path.parts)
+        stats = ((path, path.lstat()) for path in paths if not path.is_dir() or path.is_symlink())
+        return {str(path): (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in stats}

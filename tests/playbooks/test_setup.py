@@ -1,0 +1,228 @@
+"""setup.yml as a person runs it: check, apply, apply again; then what breaks, and what must not be changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.jupyter_env import jupyter_python
+from tests.playbooks.plays import NAME, Home, Played
+from tests.wheelhouse import wheelhouse
+
+PASSWORD = "canary-Zq7-orse battery"
+WHEELS = {"jupyter_environment_wheelhouse": str(wheelhouse())}
+
+
+@dataclass
+class Account:
+    """One home, and how the first four runs on it went."""
+
+    home: Home
+    runs: dict[str, Played] = field(default_factory=dict)
+    before: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    after_check: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    made = Account(Home(tmp_path_factory.mktemp("account") / "home"))
+    made.home.path.mkdir()
+    made.before = made.home.listing()
+    made.runs["check"] = made.home.play("setup.yml", "--check", "--diff", **WHEELS)
+    made.after_check = made.home.listing()
+    made.runs["apply"] = made.home.play("setup.yml", "--diff", **WHEELS)
+    made.runs["again"] = made.home.play("setup.yml", "--diff", **WHEELS)
+    return made
+
+
+@pytest.fixture
+def existing(tmp_path: Path) -> tuple[Home, dict[str, object]]:
+    """A home that uses a ready environment, which is faster where the environment does not matter."""
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    prefix = jupyter_python().parent.parent
+    return home, {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
+
+
+def _hash(home: Home) -> str:
+    config = json.loads((home.server / "jupyter_server_config.json").read_text())
+    found = config.get("PasswordIdentityProvider", {}).get("hashed_password", "")
+    assert isinstance(found, str)
+    return found
+
+
+def test_check_mode_on_a_new_account_changes_nothing_and_says_what_would(account: Account) -> None:
+    run = account.runs["check"]
+    assert run.code == 0, run.out
+    assert account.after_check == account.before
+    assert run.changed == account.runs["apply"].changed
+    assert "# create: there is none yet" in run.out
+    assert "# there is no key.pem" in run.out
+    assert f"{NAME} would be set up in {account.home.root}" in run.out
+
+
+def test_one_run_sets_the_account_up(account: Account) -> None:
+    run = account.runs["apply"]
+    assert run.code == 0, run.out
+    assert f"{NAME} is set up in {account.home.root} with JupyterLab 4." in run.out
+    assert "Log in with the session's token" in run.out
+    assert f"Next: hpc-jupyter launch {NAME}" in run.out
+    assert json.loads((account.home.root / "account.json").read_text()) == {
+        "schema": 1, "account": NAME, "cluster": "local", "scheduler": "none", "tls": "auto", "version": "0.1.0",
+    }  # fmt: skip
+
+
+def test_the_second_run_changes_nothing(account: Account) -> None:
+    run = account.runs["again"]
+    assert (run.code, run.changed) == (0, 0), run.out
+    before = account.home.listing()
+    assert account.home.play("setup.yml", "--check", "--diff", **WHEELS).changed == 0
+    assert account.home.listing() == before
+
+
+def test_only_the_account_can_read_its_files(account: Account) -> None:
+    root = account.home.root
+    modes = {
+        name: oct(stat.S_IMODE((root / name).stat().st_mode))
+        for name in (".", "server", "sessions", "account.json", "environment.sh", "server/jupyter_server_config.json",
+                     "server/key.pem", "server/cert.pem", "hpc-session", "job.sh", "venv")
+    }  # fmt: skip
+    assert modes == {
+        ".": "0o700", "server": "0o700", "sessions": "0o700", "account.json": "0o600", "environment.sh": "0o600",
+        "server/jupyter_server_config.json": "0o600", "server/key.pem": "0o600", "server/cert.pem": "0o600",
+        "hpc-session": "0o755", "job.sh": "0o700", "venv": "0o700",
+    }  # fmt: skip
+
+
+def test_the_job_finds_a_jupyter_that_runs_and_has_no_debugger(account: Account) -> None:
+    script = '. "$1" && jupyter lab --version && "$HPC_JUPYTER_PYTHON" -c "import debugpy"'
+    done = subprocess.run(
+        ["bash", "-c", script, "job", str(account.home.root / "environment.sh")], env={"PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.startswith("4.")
+    assert "No module named 'debugpy'" in done.stderr
+
+
+def test_the_accounts_own_command_is_on_its_path(account: Account) -> None:
+    command = account.home.path / ".local/bin/hpc-session"
+    done = subprocess.run([str(command), "status"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert command.resolve() == account.home.root / "hpc-session"
+
+
+def test_a_broken_environment_is_repaired(account: Account) -> None:
+    packages = next((account.home.root / "venv/lib").glob("python3.*/site-packages"))
+    shutil.rmtree(packages / "jupyterlab")
+    checked = account.home.play("setup.yml", "--check", "--diff", **WHEELS)
+    reason = "# rebuild: jupyterlab cannot be imported (ModuleNotFoundError: No module named 'jupyterlab')"
+    assert reason in checked.out
+    assert not (packages / "jupyterlab").exists()
+    repaired = account.home.play("setup.yml", "--diff", **WHEELS)
+    assert (repaired.code, repaired.changed) == (0, 1), repaired.out
+    assert (packages / "jupyterlab").exists()
+
+
+def test_an_environment_that_is_not_ours_is_left_alone(account: Account, tmp_path: Path) -> None:
+    (tmp_path / "thesis.py").write_text("print()")
+    run = account.home.play("setup.yml", **WHEELS, jupyter_environment_path=str(tmp_path))
+    assert run.code != 0
+    assert (
+        f"{tmp_path} is there already and was not made by hpc.jupyter, so it is left alone. To use it, set "
+        "jupyter_environment_kind to existing; to have one made, set jupyter_environment_path to another place"
+    ) in run.out
+    assert os.listdir(tmp_path) == ["thesis.py"]
+
+
+def test_an_existing_environment_is_used_and_not_changed(existing: tuple[Home, dict[str, object]]) -> None:
+    home, variables = existing
+    first, second = home.play("setup.yml", **variables), home.play("setup.yml", **variables)
+    assert (first.code, second.code, second.changed) == (0, 0, 0), first.out + second.out
+    assert f"export HPC_JUPYTER_PYTHON={jupyter_python()}" in (home.root / "environment.sh").read_text()
+    assert not (home.root / "venv").exists()
+
+
+def test_a_password_is_kept_until_it_changes(existing: tuple[Home, dict[str, object]]) -> None:
+    home, variables = existing
+    first = home.play("setup.yml", **variables, jupyter_server_password=PASSWORD)
+    assert "Log in with your password or the session's token" in first.out
+    made = _hash(home)
+    assert made.startswith("argon2:$argon2id$")
+    assert home.play("setup.yml", **variables, jupyter_server_password=PASSWORD).changed == 0
+    assert _hash(home) == made
+    assert home.play("setup.yml", **variables, jupyter_server_password=f"{PASSWORD}2").changed == 1
+    assert _hash(home) != made
+    assert home.play("setup.yml", **variables).changed == 1
+    assert _hash(home) == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"jupyter_server_password": "short"}, "jupyter_server_password: has fewer than 12 characters"),
+        ({"jupyter_server_password_hash": "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"},
+         "jupyter_server_password_hash: is a sha1 hash, which is quickly guessed"),
+        ({"jupyter_server_passwrod": PASSWORD},
+         "jupyter_server_passwrod is not a variable of this role; did you mean jupyter_server_password?"),
+        ({"jupyter_server_password": PASSWORD, "jupyter_server_tls": "allways"},
+         "allways is not a value of jupyter_server_tls; did you mean always?"),
+        ({"jupyter_server_certificate_days": 99999},
+         "jupyter_server_certificate_days: 99999 is not between 1 and 3650"),
+        ({"jupyter_environment_kind": "exsting"},
+         "exsting is not a jupyter_environment_kind; did you mean existing?"),
+        ({"jupyter_environment_pacakges": []},
+         "jupyter_environment_pacakges is not a variable of this role; did you mean jupyter_environment_packages?"),
+        ({"jupyter_environment_path": "/nowhere"},
+         "no JupyterLab at /nowhere: there is no such file or directory on this account"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_words(
+    existing: tuple[Home, dict[str, object]], variables: dict[str, object], message: str
+) -> None:
+    home, others = existing
+    run = home.play("setup.yml", **{**others, **variables})
+    assert run.code != 0
+    assert message in run.out
+    assert "Traceback" not in run.out
+    assert PASSWORD not in run.out
+    assert not home.server.exists()
+
+
+def test_the_password_is_nowhere_but_in_its_owners_file(existing: tuple[Home, dict[str, object]]) -> None:
+    home, variables = existing
+    given = home.path.parent / "secret.yml"
+    given.write_text(json.dumps({**variables, "jupyter_server_password": PASSWORD}))
+    command = home.command("setup.yml", "-vvv", "--diff", "-e", f"@{given}")
+    seen, out = [], home.path.parent / "out.txt"
+    with out.open("wb") as stream:
+        play = subprocess.Popen(command, cwd=home.path, env=home.environment(), stdout=stream, stderr=stream)
+        deadline = time.monotonic() + 200
+        while play.poll() is None and time.monotonic() < deadline:
+            seen += _command_lines_with("canary-Zq7")
+            time.sleep(0.02)
+    assert play.wait(timeout=5) == 0, out.read_text()
+    assert seen == []
+    hashed = _hash(home)
+    for secret in (b"canary-Zq7", hashed.encode(), hashed.rpartition("$")[2].encode()):
+        assert secret not in out.read_bytes()
+        holding = {path for path in home.path.rglob("*") if path.is_file() and secret in path.read_bytes()}
+        assert holding == (set() if secret == b"canary-Zq7" else {home.server / "jupyter_server_config.json"})
+
+
+def _command_lines_with(text: str) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        found += [line] if text in line else []
+    return found
