@@ -5,20 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from hpclab import Bind, Lab, topologies
+from hpclab import Lab, topologies
+from tests import laptop
 
 _USERS = [user.name for user in topologies.USERS]
 
 
 @pytest.fixture(scope="session")
-def lab_binds() -> tuple[Bind, ...]:
-    """Directories of this machine that hosts see; override it to give them some."""
-    return ()
-
-
-@pytest.fixture(scope="session")
-def running_lab(lab_binds: tuple[Bind, ...]) -> Iterator[Lab]:
-    with Lab.up(topologies.SLURM, name=f"test-{os.getpid()}", binds=lab_binds) as lab:
+def running_lab() -> Iterator[Lab]:
+    with laptop.up(f"test-{os.getpid()}") as lab:
         yield lab
 
 
@@ -29,3 +24,11 @@ def lab(running_lab: Lab) -> Lab:
     for user in _USERS:
         running_lab.clean_account(user)
     return running_lab
+
+
+@pytest.fixture
+def alice(lab: Lab) -> laptop.Laptop:
+    """Alice at her laptop, with an inventory of her account; nothing was ever set up."""
+    person = laptop.Laptop(lab)
+    person.write_inventory()
+    return person

@@ -5,12 +5,11 @@ import shlex
 import time
 
 import pytest
+
 from hpclab import Lab
+from tests.laptop import EXISTING, WHEELS, Laptop, changed, failed
 
-from tests.laptop import JUPYTER, WHEELS, Laptop, changed, failed
-
-EXISTING = ["-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environment_path={JUPYTER}"]
-VENV = ["-e", f"jupyter_environment_wheelhouse={WHEELS}"]
+VENV = ("-e", f"jupyter_environment_wheelhouse={WHEELS}")
 NODES = ("c1", "c2", "g1")
 
 
@@ -22,7 +21,7 @@ def left_on_nodes(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [EXISTING, VENV], ids=["existing", "venv"])
-def test_setup_checks_applies_and_then_changes_nothing(alice: Laptop, kind: list[str]) -> None:
+def test_setup_checks_applies_and_then_changes_nothing(alice: Laptop, kind: tuple[str, ...]) -> None:
     untouched = alice.listing()
     assert changed(alice.play("setup", "--check", "--diff", *kind)) > 0
     assert alice.listing() == untouched

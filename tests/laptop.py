@@ -1,0 +1,202 @@
+"""What the tests put on a lab's hosts: hpc-jupyter on the laptop as its users install it, wheels on the cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+
+from hpclab import Bind, Lab, topologies
+from tests import wheelhouse
+
+ROOT = wheelhouse.ROOT
+BUILD = ROOT / ".build" / "lab"
+PREFIX = "/opt/hpc-jupyter"
+JUPYTER = "/opt/jupyter"
+WHEELS = "/opt/wheelhouse"
+EXISTING = ("-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environment_path={JUPYTER}")
+"""Options of ``setup`` for the JupyterLab that the cluster has already."""
+
+_LOGIN_AND_NODES = ("login1", "login2", "c1", "c2", "g1")
+_OLD_SECONDS = 3 * 3600
+_RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Install:
+    """A virtual environment that is made inside a lab once, at the path it has there, and then kept."""
+
+    kept: Path
+    target: str
+    wheels: Path
+    requirements: tuple[str, ...]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether an earlier lab has made it."""
+        return (self.kept / "made").exists()
+
+    def make(self, lab: Lab, host: str) -> None:
+        """Install with uv, from the wheels alone."""
+        uv = str(ROOT / ".venv/bin/uv")
+        inside = lab.host(host)
+        inside.run([uv, "venv", "--clear", "--offline", "--python", "/usr/bin/python3", self.target], timeout=120)
+        argv = [uv, "pip", "install", "--offline", "--no-index", "--no-cache", "--python", f"{self.target}/bin/python"]
+        inside.run([*argv, "--no-deps", "--find-links", str(self.wheels), *self.requirements], timeout=300)
+        (self.kept / "made").touch()
+
+
+def wheel() -> Path:
+    """The wheel of the checkout, as a release would have it."""
+    place = BUILD / "dist"
+    shutil.rmtree(place, ignore_errors=True)
+    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
+    subprocess.run(argv, cwd=ROOT, check=True, timeout=300, capture_output=True)
+    return next(place.glob("*.whl"))
+
+
+def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
+    """A lab whose client has hpc-jupyter and whose cluster has wheels and a JupyterLab at ``/opt/jupyter``."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILD / "lock", timeout=600):
+        built = wheel()
+        installs = {"client": _client(built), "login1": _jupyter()}
+        binds = [
+            Bind(source=str(installs["client"].kept), target=PREFIX, hosts=("client",), writable=True),
+            Bind(source=str(installs["login1"].kept), target=JUPYTER, hosts=_LOGIN_AND_NODES, writable=True),
+            Bind(source=str(wheelhouse.wheelhouse()), target=WHEELS, hosts=_LOGIN_AND_NODES),
+        ]
+        lab = Lab.up(topology, name=name, binds=binds)
+        try:
+            for host, install in installs.items():
+                if not install.is_made:
+                    install.make(lab, host)
+        except BaseException:
+            lab.down()
+            raise
+        return lab
+
+
+def _client(built: Path) -> Install:
+    wheels = wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
+    kept = _kept("client", built.read_bytes() + b"".join(lock.read_bytes() for lock in wheelhouse.CLIENT))
+    return Install(kept, PREFIX, wheels, ("-r", str(wheelhouse.CLIENT[0]), str(built)))
+
+
+def _jupyter() -> Install:
+    lock = wheelhouse.JUPYTER[0]
+    return Install(_kept("jupyter", lock.read_bytes()), JUPYTER, wheelhouse.wheelhouse(), ("-r", str(lock)))
+
+
+def _kept(name: str, content: bytes) -> Path:
+    place = BUILD / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    for old in BUILD.glob(f"{name}-*"):
+        if old != place and time.time() - old.stat().st_mtime > _OLD_SECONDS:  # a younger one may be in use
+            shutil.rmtree(old)
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """One person at the lab's client, with an inventory of one account on the lab's cluster."""
+
+    lab: Lab
+    user: str = "alice"
+
+    @property
+    def account(self) -> str:
+        """The account's name in the inventory."""
+        return f"{self.user}@lab"
+
+    def write_inventory(self, **facts: Any) -> None:
+        """An inventory like the one in the README; ``facts`` are cluster facts that differ."""
+        known = self.lab.facts()
+        cluster = {
+            "hpc_gateways": [f"{self.user}@{host}" for host in known["gateways"]],
+            "hpc_login_hosts": known["login_hosts"],
+            "hpc_host_keys": known["host_keys"],
+            "hpc_scheduler": known["scheduler"],
+            **facts,
+        }
+        self._write("inventory/hosts.yml", f"lab:\n  hosts:\n    {self.account}:\n")
+        self._write("inventory/group_vars/lab.yml", yaml.safe_dump(cluster))
+
+    def _write(self, path: str, text: str) -> None:
+        self.lab.host("client").write(f"/home/{self.user}/{path}", text, owner=self.user)
+        for parent in list(Path(path).parents)[:-1]:
+            self.lab.host("client").run(["chown", self.user, f"/home/{self.user}/{parent}"])
+
+    def run(
+        self,
+        program: str,
+        *arguments: str,
+        check: bool = True,
+        timeout: float = 120,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of hpc-jupyter's programs as the person."""
+        argv = [f"{PREFIX}/bin/{program}", *arguments]
+        return self.lab.host("client").run(argv, user=self.user, check=check, timeout=timeout, env=env)
+
+    def play(self, playbook: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """``ansible-playbook`` by the playbook's name, with the inventory."""
+        return self.run("ansible-playbook", "-i", "inventory", f"hpc.jupyter.{playbook}", *arguments, check=check)
+
+    def cli(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """``hpc-jupyter``, with the inventory."""
+        return self.run("hpc-jupyter", "-i", "inventory", *arguments, check=check, timeout=timeout)
+
+    def set_up(self) -> None:
+        """Set the account up with the JupyterLab that the cluster has already; played once a lab, then copied."""
+        login, saved = self.lab.host("login1"), f"/srv/set-up-{self.user}"
+        home = f"/home/{self.user}/.local"
+        if not login.exists(saved):
+            self.play("setup", *EXISTING)
+            login.run(["cp", "-a", home, saved])
+        else:
+            login.run(["cp", "-aT", saved, home])
+
+    def record(self, session: str = "default") -> dict[str, Any]:
+        """The session's record, read on the cluster."""
+        path = f"/home/{self.user}/.local/share/hpc-jupyter/lab/sessions/{session}/record.json"
+        content = json.loads(self.lab.host("login1").read(path))
+        assert isinstance(content, dict)
+        return content
+
+    def listing(self) -> str:
+        """Every file of the home directory on the cluster, with its mode and a hash of its content."""
+        script = "find . -printf '%p %M %l\\n' | sort; find . -type f -exec sha256sum {} + | sort"
+        return self.lab.host("login1").run(["sh", "-c", script], user=self.user).stdout
+
+    def squeue(self) -> list[list[str]]:
+        """The account's jobs: id, name, state, node."""
+        argv = ["squeue", "--noheader", "--user", self.user, "--format", "%i|%j|%T|%N"]
+        return [line.split("|") for line in self.lab.host("login1").run(argv).stdout.splitlines()]
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks of a play changed something; the play must have ended well."""
+    recap = _RECAP.findall(done.stdout)
+    assert recap, done.stdout
+    assert all(unreachable == failed == "0" for _host, _changed, unreachable, failed in recap), done.stdout
+    return sum(int(count) for _host, count, _unreachable, _failed in recap)
+
+
+def failed(done: subprocess.CompletedProcess[str]) -> str:
+    """The output of a command that failed as a user should see it fail: exit code not 0, no traceback."""
+    text = done.stdout + done.stderr
+    assert done.returncode != 0, text
+    assert "Traceback" not in text, text
+    return text
