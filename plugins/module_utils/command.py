@@ -85,8 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str, *, code: int) -> int:
-    print(f"hpc-session: {text}", file=sys.stderr)
+    sys.stderr.write(f"hpc-session: {text}\n")
     return code
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _exit_code(error: HpcJupyterError) -> int:
@@ -181,7 +186,7 @@ def _start(options: argparse.Namespace) -> int:
     request = _request(options, account)
     done = session.find_or_submit(request, account.layout, account.scheduler)
     if not done.changed:
-        print(f"found: {_line(done.after)}", flush=True)
+        _tell(f"found: {_line(done.after)}")
     return _report(_wait(account, request.session, done.after, seconds=options.wait))
 
 
@@ -201,7 +206,7 @@ def _wait(account: _Account, name: str, seen: View, *, seconds: float) -> View:
     while True:
         line = _line(seen)
         if line != said:
-            print(line, flush=True)
+            _tell(line)
             said = line
         if seen.is_final or time.monotonic() > deadline:
             return seen
@@ -216,9 +221,9 @@ def _report(seen: View) -> int:
         log = f"; its log: {record.log}" if record and record.log else ""
         raise _Failed(f"the session ended before it was ready: {reason}{log}")
     if record.state != rec.READY:
-        print("it goes on; look again with: hpc-session status")
+        _tell("it goes on; look again with: hpc-session status")
         return WAITING
-    print(f"its URL: hpc-session url{_option(record)}; stop it: hpc-session stop{_option(record)}")
+    _tell(f"its URL: hpc-session url{_option(record)}; stop it: hpc-session stop{_option(record)}")
     return OK
 
 
@@ -234,9 +239,9 @@ def _status(options: argparse.Namespace) -> int:
     if options.session and not known:
         raise _NoSession(f"there is no session {wanted[0]}; start it with: hpc-session start --session {wanted[0]}")
     if options.json:
-        print(json.dumps([view.to_dict() for view in known], indent=2))
+        _tell(json.dumps([view.to_dict() for view in known], indent=2))
     else:
-        print("\n".join(_line(view) for view in known) or "there are no sessions; start one with: hpc-session start")
+        _tell("\n".join(_line(view) for view in known) or "there are no sessions; start one with: hpc-session start")
     return OK
 
 
@@ -245,7 +250,7 @@ def _stop(options: argparse.Namespace) -> int:
     name = _name(options)
     done = session.stop(account.layout, name, account.scheduler, seconds=_STOP_SECONDS)
     job = f" (job {done.before.record.job_id})" if done.before.record and done.before.record.job_id else ""
-    print(f"session {name} is stopped{job}" if done.changed else f"session {name} does not run: nothing to stop")
+    _tell(f"session {name} is stopped{job}" if done.changed else f"session {name} does not run: nothing to stop")
     return OK
 
 
@@ -257,8 +262,8 @@ def _url(options: argparse.Namespace) -> int:
     port = options.port or record.port or 8888
     if record.socket and sys.stdout.isatty():
         way = f"ssh -N -L 127.0.0.1:{port}:{record.socket} -J {record.login_host} {record.node}"
-        print(f"forward it on your computer: {way}", file=sys.stderr)
-    print(f"http://127.0.0.1:{port}{record.base_url}lab?token={token}")
+        sys.stderr.write(f"forward it on your computer: {way}\n")
+    _tell(f"http://127.0.0.1:{port}{record.base_url}lab?token={token}")
     return OK
 
 
@@ -287,7 +292,7 @@ def _attach(options: argparse.Namespace) -> int:
         raise BadInput("nonce", f"{options.nonce!r} is not 8 to 64 letters and digits")
     answer, code = _attached(options)
     # The line starts a line of its own even if the shell has left one unfinished.
-    print(f"\n{options.nonce} {json.dumps(answer)}", flush=True)
+    _tell(f"\n{options.nonce} {json.dumps(answer)}")
     return code
 
 

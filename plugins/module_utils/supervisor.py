@@ -287,5 +287,7 @@ def _code(code: int) -> str:
 
 def _say(text: str, *, code: int = 0) -> int:
     """One line in the job's log."""
-    print(f"hpc-jupyter: {text}", file=sys.stderr if code else sys.stdout, flush=True)
+    stream = sys.stderr if code else sys.stdout
+    stream.write(f"hpc-jupyter: {text}\n")
+    stream.flush()
     return code
