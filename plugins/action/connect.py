@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys, write
@@ -49,8 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         self._check_connection(cluster)
         files = write(cluster)
         self._record(files, arguments["record"] or {})
-        seconds = arguments["timeout_seconds"]
-        opened = not self._password() and open_master(cluster, files, timeout_seconds=seconds)
+        opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
         return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
 
     def _facts(self, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +78,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
                     hint="Remove that, and pin the site's fingerprints in hpc_host_keys",
                 )
 
-    def _password(self) -> bool:
-        """With a password given to Ansible its own connection logs in, and becomes the master."""
-        return bool(self._connection.get_option("password"))
+    def _open(self, cluster: Cluster, files: Files, *, seconds: int) -> bool:
+        """A password given to Ansible is told to every hop of the cluster that asks for one."""
+        password = self._connection.get_option("password")
+        if not password:
+            return open_master(cluster, files, timeout_seconds=seconds)
+        with answering(cluster, files, password=str(password)) as askpass:
+            return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
 
     @staticmethod
     def _record(files: Files, record: Mapping[str, Any]) -> None:

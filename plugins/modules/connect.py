@@ -14,8 +14,8 @@ description:
   - Writes the account's ssh configuration on the controller, below C(~/.local/state/hpc-jupyter).
   - Opens one connection to the login host. Ansible and every forward ride on it, so that there is one authentication.
   - Fails with a message that names the hop, what failed there and what to do. Other hosts of the play go on.
-  - Asks nothing. Where a password is given to Ansible (C(--ask-pass), C(ansible_password)), its first task logs in, and
-    its connection is the one that is kept.
+  - Asks nothing. A password that was given to Ansible (C(--ask-pass), C(ansible_password)) is told to each gateway and
+    login host of the cluster that asks for one, and to no other host.
   - An account with C(ansible_connection=local) is only checked.
 author:
   - The hpc.jupyter contributors (@hpc-jupyter)
@@ -75,7 +75,7 @@ cluster:
     scheduler: slurm
     user: alice
 opened:
-  description: Whether a connection was opened; V(false) where there was one, or where Ansible's own will be.
+  description: Whether a connection was opened; V(false) where there was one.
   returned: success
   type: bool
 ssh_config:

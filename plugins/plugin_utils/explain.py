@@ -37,14 +37,17 @@ def hops(cluster: Cluster, *, node: str = "") -> list[Hop]:
     return [*gateways, login, *([Hop("node", node, cluster.user, 22)] if node else [])]
 
 
-def explain(stderr: str, cluster: Cluster, *, node: str = "") -> str:
-    """One message for the user out of what ssh printed on its way to the login host (or to ``node``)."""
+def explain(stderr: str, cluster: Cluster, *, node: str = "", asked: bool = False) -> str:
+    """One message for the user out of what ssh printed on its way to the login host (or to ``node``).
+
+    ``asked`` says that a password could be given.
+    """
     text = stderr.replace("\r", "")
     way = hops(cluster, node=node)
     for pattern, tell in _TABLE:
         found = pattern.search(text)
         if found:
-            return f"{cluster.name}: {tell(_Case(found, text, cluster, way))}"
+            return f"{cluster.name}: {tell(_Case(found, text, cluster, way, asked))}"
     lines = [line for line in text.splitlines() if line.strip() and not _HIDDEN.match(line)]
     return f"{cluster.name}: ssh failed: {lines[-1].strip() if lines else 'it gave no reason'}"
 
@@ -65,6 +68,7 @@ class _Case:
     text: str
     cluster: Cluster
     way: list[Hop]
+    asked: bool
 
     def hop(self, host: str, *, user: str = "", port: str = "") -> Hop:
         """The hop called ``host``; of several the one that fits ``user`` and ``port`` best."""
@@ -168,7 +172,7 @@ def _denied(case: _Case) -> str:
     user, host, methods = case.found.groups()
     hop = case.hop(host, user=user)
     takes = methods.replace(",", ", ")
-    asks = "password" in methods or "keyboard-interactive" in methods
+    asks = not case.asked and ("password" in methods or "keyboard-interactive" in methods)
     password = " With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." if asks else ""
     return (
         f"{hop}: {user} was not let in: the account is not known there, or the key or password is not accepted "

@@ -59,13 +59,14 @@ def master_alive(files: Files) -> bool:
 
 
 def open_master(
-    cluster: Cluster, files: Files, *, askpass: str | None = None, timeout_seconds: float = 60.0,
+    cluster: Cluster, files: Files, *, askpass: str | None = None, once: bool = False, timeout_seconds: float = 60.0,
     show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None,
 ) -> bool:
     """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
 
     Without ``askpass`` no hop asks anything. ``askpass`` is a program that gets ssh's question as its argument, asks
     on the terminal named by ``HPC_JUPYTER_TERMINAL`` and prints the answer; ``environment`` is added to its own.
+    With ``once`` no hop asks for a password again after a wrong one.
     ``show`` gets the lines that hosts show before they let one in. Raises ``ConnectFailed``.
     """
     if cluster.local:
@@ -77,7 +78,9 @@ def open_master(
         with contextlib.suppress(FileNotFoundError):
             os.unlink(files.control)
         left = deadline - time.monotonic()
-        _log_in(cluster, files, askpass=askpass, seconds=left, show=show, environment=environment or {})
+        config = (files.once_config if once else files.asking_config) if askpass else files.batch_config
+        added = _environment(askpass, environment or {})
+        _log_in(cluster, files, config=config, seconds=left, show=show, environment=added)
     return True
 
 
@@ -172,24 +175,24 @@ def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator
 
 
 def _log_in(
-    cluster: Cluster, files: Files, *, askpass: str | None, seconds: float,
+    cluster: Cluster, files: Files, *, config: str, seconds: float,
     show: Callable[[str], None] | None, environment: Mapping[str, str],
 ) -> None:
-    config = files.asking_config if askpass else files.batch_config
+    asked = config != files.batch_config
     options = ["-f", "-N", "-o", "ControlMaster=yes", "-o", "ClearAllForwardings=yes", *_jump(cluster, config)]
-    with _common_file(files) as said, _terminal_kept(asked=bool(askpass)):
+    with _common_file(files) as said, _terminal_kept(asked=asked):
         # The jump process stays in this session: in ours, the next Ctrl-C would end it and the master with it.
         process = subprocess.Popen(
             ["ssh", "-F", config, *options, "--", cluster.name],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
-            env={**_environment(askpass, environment), "SHELL": "/bin/sh", "HPC_JUPYTER_SAID": said.name},
+            env={**environment, "SHELL": "/bin/sh", "HPC_JUPYTER_SAID": said.name},
         )
         code = _wait(process, said, seconds=seconds, show=show)
         text = _content(said).decode("utf-8", "replace")
     if code is None:
         raise ConnectFailed(explain_silence(text, cluster, seconds=round(seconds)))
     if code:
-        raise ConnectFailed(explain(text, cluster))
+        raise ConnectFailed(explain(text, cluster, asked=asked))
 
 
 @contextlib.contextmanager

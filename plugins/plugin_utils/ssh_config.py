@@ -76,6 +76,11 @@ class Files:
         return os.path.join(self.directory, "asking_config")
 
     @property
+    def once_config(self) -> str:
+        """``asking_config``, in which a wrong password is not asked for again."""
+        return os.path.join(self.directory, "once_config")
+
+    @property
     def node_options(self) -> str:
         """What holds for every compute node."""
         return os.path.join(self.directory, "node_options")
@@ -179,6 +184,7 @@ def write(cluster: Cluster, *, directory: str | None = None, own_configs: Sequen
     _write(files.node_options, node_options(cluster, directory=files.directory, openssh=openssh))
     _write(files.batch_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode yes"]))
     _write(files.asking_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode no"]))
+    _write(files.once_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode no", "NumberOfPasswordPrompts 1"]))
     return files
 
 

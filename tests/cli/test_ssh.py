@@ -172,7 +172,7 @@ def test_one_login_then_nothing(way: Way) -> None:
     assert ssh.close_master(way.files) is True
     assert ssh.close_master(way.files) is False
     assert sorted(os.listdir(way.files.directory)) == [
-        "asking_config", "batch_config", "lock", "node_options", "ssh_config"
+        "asking_config", "batch_config", "lock", "node_options", "once_config", "ssh_config"
     ]
 
 

@@ -50,12 +50,9 @@ print(ssh.run_remote(lab, files, ["hostname"]).stdout)
 def labs() -> Iterator[Lab]:
     """A lab whose client has Ansible as the tests have it, and the collection as it is in the checkout."""
     packages = Path(ansible.__file__).parents[1]
-    places = {"meta", "playbooks", "plugins", "roles"}
-    binds = [
-        Bind(source=str(packages), target=PACKAGES, hosts=("client",)),
-        *(Bind(source=str(ROOT / each), target=f"{COLLECTIONS}/ansible_collections/hpc/jupyter/{each}", hosts=("client",))
-          for each in sorted(places)),
-    ]
+    collection = f"{COLLECTIONS}/ansible_collections/hpc/jupyter"
+    places = {PACKAGES: packages, **{f"{collection}/{each}": ROOT / each for each in ("meta", "playbooks", "plugins")}}
+    binds = [Bind(source=str(source), target=target, hosts=("client",)) for target, source in places.items()]
     with Lab.up(topologies.SLURM, name="connect", binds=binds) as lab:
         yield lab
 
@@ -85,7 +82,7 @@ class Person:
 
     def play(self, *arguments: str, accounts: tuple[str, ...] = (), **changes: Any) -> str:
         """What ansible-playbook says."""
-        hosts = dict.fromkeys(accounts or (f"{self.name}@lab",), {})
+        hosts: dict[str, object] = {account: {} for account in accounts or (f"{self.name}@lab",)}
         inventory = {"lab": {"hosts": hosts, "vars": self.facts(**changes)}}
         self.write("hosts.json", json.dumps(inventory))
         self.write("way.yml", PLAY)
@@ -173,10 +170,10 @@ def test_login_hosts_that_are_cut_off(alice: Person) -> None:
     assert "within 15 seconds" in told or "cannot be reached from gate (No route to host)" in told
 
 
-def test_login_host_without_a_server(alice: Person) -> None:
+def test_login_host_that_lets_nobody_near(alice: Person) -> None:
     told = alice.play(hpc_login_port=2222)
     assert (
-        "lab: login host login cannot be reached from gate (Connection refused). Try later, or ask the site whether it "
+        "lab: login host login cannot be reached from gate (No route to host). Try later, or ask the site whether it "
         "is down"
     ) in told
 
@@ -185,10 +182,22 @@ def test_password_given_to_ansible_opens_both_doors(alice: Person) -> None:
     alice.forget_keys()
     assert "With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." in alice.play()
     secret = alice.write("secret", alice.lab.passwords["alice"] + "\n")
-    told = alice.play("--connection-password-file", secret)
+    told = alice.play("--connection-password-file", secret, "-vvvvv")
+    assert opened(told)
     assert "there=login1" in told
-    assert not opened(told)
-    assert "there=login1" in alice.play()
+    assert alice.lab.passwords["alice"] not in told
+    assert not opened(alice.play())
+    assert alice.run("grep", "-r", alice.lab.passwords["alice"], ".local", ".ansible").stdout == ""
+
+
+def test_wrong_password_given_to_ansible(alice: Person) -> None:
+    alice.forget_keys()
+    told = alice.play("--connection-password-file", alice.write("secret", "wrong\n"))
+    assert (
+        "lab: gateway gate: alice was not let in: the account is not known there, or the key or password is not "
+        "accepted (it takes: publickey, password). Check the user's name; a key with a passphrase must be in the agent "
+        "(ssh-add)"
+    ) in told
 
 
 def test_password_asked_for_at_each_hop(alice: Person) -> None:
