@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
-
-import yaml
 
 from hpc_jupyter.account import play_environment
 from hpc_jupyter.errors import Failure, Stopped
@@ -166,25 +165,13 @@ def _remove_if_left(path: Path) -> None:
         os.close(descriptor)
 
 
-class _Unsafe(str):
-    """A string that Ansible must never take for a template."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_representer(_Unsafe, lambda dumper, value: dumper.represent_scalar("!unsafe", str(value), style='"'))
-
-
 def _unsafe(value: Any) -> Any:
+    """``value`` with every string marked as data: never a template, and never the number that YAML sees in 2:00:00."""
     if isinstance(value, Mapping):
         return {str(key): _unsafe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_unsafe(item) for item in value]
-    return _Unsafe(value) if isinstance(value, str) else value
+    return {"__ansible_unsafe": value} if isinstance(value, str) else value
 
 
 def _write_variables(directory: Path, play: Play) -> None:
@@ -193,7 +180,7 @@ def _write_variables(directory: Path, play: Play) -> None:
         path = directory / f"secret-{number}"
         _write_private(path, secret)
         content[name] = f"{{{{ lookup('ansible.builtin.file', '{path}', rstrip=false) }}}}"
-    _write_private(directory / "env" / "extravars", yaml.dump(content, Dumper=_Dumper, allow_unicode=True))
+    _write_private(directory / "env" / "extravars", json.dumps(content))
 
 
 def _write_private(path: Path, text: str) -> None:
