@@ -59,17 +59,26 @@ def _left_over(site: Site) -> list[str]:
     return [path for path in markers if str(site.layout.root) in Path(path).read_text()]
 
 
+def _plant_kernel_with_a_daemon(home: Path) -> None:
+    """A kernel that leaves a process behind which is in a session of its own and has no parent any more."""
+    place = home / ".local/share/jupyter/kernels/daemon"
+    place.mkdir(parents=True)
+    script = "(setsid sleep 4711 &); exec \"$HPC_JUPYTER_PYTHON\" -m ipykernel_launcher -f \"$0\""
+    kernel = {"argv": ["sh", "-c", script, "{connection_file}"], "display_name": "daemon", "language": "python"}
+    (place / "kernel.json").write_text(json.dumps(kernel))
+
+
 def _session_processes(site: Site, name: str = "default") -> list[int]:
     pid = site.record(name).pid
     return [pid, *children.descendants(pid)]
 
 
-def _post(site: Site, path: str) -> int:
+def _post(site: Site, path: str, body: str = "{}") -> int:
     target, token = site.target(), site.token()
     connection = http.client.HTTPConnection("localhost", timeout=20)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(target.socket)
-    connection.request("POST", target.base_url + path, body="{}", headers={"Authorization": f"token {token}"})
+    connection.request("POST", target.base_url + path, body=body, headers={"Authorization": f"token {token}"})
     status = connection.getresponse().status
     connection.close()
     return status
@@ -112,7 +121,8 @@ def test_the_token_is_on_no_command_line_and_in_no_log(up: Site) -> None:
 def test_nothing_listens_on_the_network(up: Site) -> None:
     assert _post(up, "api/kernels") == 201
     jupyter, *_others = children.descendants(up.record().pid)
-    wait_for(lambda: [pid for pid in _session_processes(up) if "ipykernel" in _command(pid)])
+    runtime = Path(up.record().socket).with_name("r")
+    wait_for(lambda: len([path for path in runtime.glob("kernel-*-ipc-*") if path.is_socket()]) >= 4)
     assert _listening_addresses([jupyter]) == set()
     # The kernel's own pipe for its output, which asks for a random word, is the one exception.
     assert {address for address, _port in _listening_addresses(_session_processes(up))} <= {"0100007F"}
@@ -155,11 +165,13 @@ def test_the_record_says_where_it_is(up: Site) -> None:
 
 
 def test_term_ends_everything_that_the_session_started(site: Site) -> None:
+    _plant_kernel_with_a_daemon(site.home)
     site.intend()
     job = site.job()
     place = Path(site.ready().socket).parent
-    assert _post(site, "api/kernels") == 201
+    assert _post(site, "api/kernels", '{"name": "daemon"}') == 201
     wait_for(lambda: [pid for pid in _session_processes(site) if "ipykernel" in _command(pid)])
+    wait_for(lambda: [pid for pid in _session_processes(site) if _command(pid) == "sleep 4711"])
     everything = _session_processes(site)
     job.terminate()
     assert site.ended(job) == 0
