@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class Access:
                 self.cluster,
                 self.files,
                 askpass=_askpass(self.files) if asked else None,
-                show=progress.say,
+                show=_teller(progress) if asked else None,
                 timeout_seconds=_TYPING_SECONDS if asked else _LOGIN_SECONDS,
             )
         except ssh.ConnectFailed as error:
@@ -102,6 +103,18 @@ class Access:
         if "error" in told:
             raise NoSession(str(told["error"]))
         return _attached(told, account=self.cluster.account)
+
+
+_SSHS_OWN = re.compile(
+    r"(?:ssh: |kex_exchange_identification|ssh_exchange_identification|channel \d+: |stdio forwarding failed"
+    r"|Connection (?:closed|reset|to) |Host key verification failed)"
+)
+"""What ssh says of its own failures: explained by the error, so not shown before it."""
+
+
+def _teller(progress: Progress) -> Callable[[str], None]:
+    """Shows what hosts say to a person who logs in: banners, a wrong code."""
+    return lambda line: None if _SSHS_OWN.match(line) else progress.say(line)
 
 
 def needs_setup(installed: str) -> bool:

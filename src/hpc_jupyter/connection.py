@@ -86,7 +86,7 @@ class Connector:
         return self._connect(attached, port=0 if not forward.is_free(port) else port)
 
     def join(self, attached: Attached, *, port: int = 0) -> Link | None:
-        """The connection that another process holds, if it works, on ``port`` if that is asked for; others are ended."""
+        """The connection that another process holds, if it works and is on ``port`` if that matters; others end."""
         held = self.store.read(self.session)
         others = held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive
         if others and port in (0, held.port):

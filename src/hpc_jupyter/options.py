@@ -11,6 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 _VARIABLE = re.compile(r"jupyter_[a-z][a-z0-9_]*")
+_SECRETS = ("jupyter_server_password",)
 _RESOURCES = (
     "time",
     "cpus",
@@ -81,5 +82,11 @@ def _parse_variable(pair: str) -> tuple[str, str]:
             f"{key!r} cannot be set here",
             hint="Role variables (jupyter_…) can; facts about the cluster and "
             "Ansible's own settings belong in the inventory",
+        )
+    if key in _SECRETS:
+        raise BadInput(
+            "-e",
+            f"{key} is a secret, and others can read command lines",
+            hint="Use `hpc-jupyter setup ACCOUNT --password`, or a vault in the inventory",
         )
     return key, value

@@ -159,12 +159,12 @@ def start_sshd(home: Path, port: int) -> subprocess.Popen[bytes]:
     program = shutil.which("sshd", path="/usr/sbin:/usr/bin")
     assert program, "install openssh-server"
     with (home / "sshd.log").open("ab") as log:
-        sshd = subprocess.Popen([program, "-D", "-e", "-f", str(home / "sshd_config")], stderr=log, start_new_session=True)
+        argv = [program, "-D", "-e", "-f", str(home / "sshd_config")]
+        sshd = subprocess.Popen(argv, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 10
     while not answers(port):
         assert time.monotonic() < deadline, (home / "sshd.log").read_text()
         time.sleep(0.02)
-    (home / "sshd_config").chmod(0o600)
     return sshd
 
 

@@ -43,7 +43,8 @@ def test_a_session_is_reached_and_the_port_is_the_same_next_time(world: World) -
 def test_the_forward_listens_on_ipv4_loopback_alone(world: World) -> None:
     link = connect(world)
     try:
-        listeners = subprocess.run(["ss", "-Hltn", f"sport = :{link.route.port}"], capture_output=True, text=True, check=True)
+        argv = ["ss", "-Hltn", f"sport = :{link.route.port}"]
+        listeners = subprocess.run(argv, capture_output=True, text=True, check=True)
         assert [line.split()[3] for line in listeners.stdout.splitlines()] == [f"127.0.0.1:{link.route.port}"]
     finally:
         hold.close(link)

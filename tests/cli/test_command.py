@@ -1,0 +1,269 @@
+"""The command as a person meets it: help, messages, exit codes, no traceback whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpc_jupyter.exits import MEANINGS, Exit
+
+INVENTORY = """\
+all:
+  children:
+    lab:
+      hosts: {alice@lab: {}, bob@lab: {hpc_user: root}}
+      vars:
+        hpc_scheduler: slurm
+        hpc_gateways: ["{{ inventory_hostname | split('@') | first }}@gate.invalid:2222"]
+        hpc_login_hosts: [login.invalid]
+    here:
+      hosts: {local: {ansible_connection: local, hpc_scheduler: none}}
+"""
+EXAMPLES = {
+    "launch": [
+        "hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G",
+        "hpc-jupyter launch local",
+    ],
+    "connect": ["hpc-jupyter connect alice@lab"],
+    "disconnect": ["hpc-jupyter disconnect alice@lab"],
+    "status": ["hpc-jupyter status", "hpc-jupyter status alice@lab --json"],
+    "stop": ["hpc-jupyter stop alice@lab"],
+    "logs": ["hpc-jupyter logs alice@lab --lines 200"],
+    "accounts": ["hpc-jupyter accounts"],
+    "login": ["hpc-jupyter login alice@lab"],
+    "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
+}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, short_directory: Path) -> dict[str, str]:
+    """A home of its own, an inventory, and nothing that would ask or colour."""
+    (tmp_path / "hosts.yml").write_text(INVENTORY)
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    path = os.pathsep.join(item for item in sys.path if item)
+    return {
+        **kept, "HOME": str(tmp_path), "XDG_STATE_HOME": str(short_directory), "PYTHONPATH": path, "TERM": "dumb",
+        "HPC_JUPYTER_INVENTORY": str(tmp_path / "hosts.yml"),
+    }  # fmt: skip
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, without a terminal."""
+    argv = [sys.executable, "-m", "hpc_jupyter", *arguments]
+    done = subprocess.run(
+        argv, env=environment, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_every_command_is_listed_and_the_exit_codes_are_explained(environment: dict[str, str]) -> None:
+    shown = run(environment, "--help")
+    assert shown.returncode == 0
+    listed = shown.stdout.split("Commands:\n")[1].split("\n\n")[0]
+    assert [line.split()[0] for line in listed.splitlines()] == list(EXAMPLES)
+    assert "..." not in listed
+    for code, text in MEANINGS.items():
+        assert f"  {code.value:>3}  {text}\n" in shown.stdout
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_the_help_of_a_command_shows_an_example(environment: dict[str, str], command: str) -> None:
+    shown = run(environment, command, "--help")
+    assert shown.returncode == 0
+    assert shown.stdout.split("Example")[1].splitlines()[1:] == [f"  {line}" for line in EXAMPLES[command]]
+    assert "-i, --inventory" in shown.stdout
+    assert "--json" in shown.stdout
+
+
+def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str]) -> None:
+    times = []
+    for _ in range(5):
+        begun = time.monotonic()
+        shown = run({**environment, "PYTHONPROFILEIMPORTTIME": "1"}, "--help")
+        times.append(time.monotonic() - begun)
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in shown.stderr.splitlines() if "|" in line}
+    assert loaded & {"ansible", "ansible_runner", "yaml", "rich", "urllib3", "tenacity", "filelock", "json"} == set()
+    assert min(times) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["launch", "alise@lab"], Exit.BAD_INPUT,
+            "hpc-jupyter: ACCOUNT: 'alise@lab' is not in the inventory. Did you mean alice@lab?\n",
+        ),
+        (
+            ["status", "zzz"], Exit.BAD_INPUT,
+            "hpc-jupyter: ACCOUNT: 'zzz' is not in the inventory. It has alice@lab, bob@lab, local (INVENTORY)\n",
+        ),
+        (
+            ["launch", "bob@lab"], Exit.BAD_INPUT,
+            "hpc-jupyter: hpc_user: bob@lab would log in as root, which is refused on clusters. "
+            "Use a person's own account\n",
+        ),
+        (
+            ["launch", "alice@lab", "--time", "1:60"], Exit.BAD_INPUT,
+            "hpc-jupyter: time: '1:60' is not a walltime. Write [D-]H:MM:SS in quotes, such as \"2:00:00\" for "
+            'two hours or "1-12:00:00" for a day and a half\n',
+        ),
+        (
+            ["launch", "alice@lab", "--session", "../x"], Exit.BAD_INPUT,
+            "hpc-jupyter: session: '../x' is not allowed. "
+            "Use up to 32 letters, digits, '_' or '-', a letter or digit first\n",
+        ),
+        (
+            ["stop", "alice@lab", "--session", "../x"], Exit.BAD_INPUT,
+            "hpc-jupyter: session: '../x' is not allowed. "
+            "Use up to 32 letters, digits, '_' or '-', a letter or digit first\n",
+        ),
+        (
+            ["launch", "alice@lab", "--extra=--wrap=id"], Exit.BAD_INPUT,
+            "hpc-jupyter: extra: --wrap is set by hpc.jupyter itself and cannot be given\n",
+        ),
+        (
+            ["launch", "alice@lab", "-e", "ansible_ssh_common_args=-oProxyCommand=id"], Exit.BAD_INPUT,
+            "hpc-jupyter: -e: 'ansible_ssh_common_args' cannot be set here. Role variables (jupyter_…) can; facts "
+            "about the cluster and Ansible's own settings belong in the inventory\n",
+        ),
+        (
+            ["setup", "alice@lab", "-e", "jupyter_server_password=hunter2"], Exit.BAD_INPUT,
+            "hpc-jupyter: -e: jupyter_server_password is a secret, and others can read command lines. "
+            "Use `hpc-jupyter setup ACCOUNT --password`, or a vault in the inventory\n",
+        ),
+        (
+            ["launch", "alice@lab", "-e", "x"], Exit.BAD_INPUT,
+            "hpc-jupyter: -e: 'x' is not KEY=VALUE. Write for example -e jupyter_session_nodes=2\n",
+        ),
+        (
+            ["launch", "local", "--port", "8888"], Exit.BAD_INPUT,
+            "hpc-jupyter: --port: local is this machine, where Jupyter chooses its own port. Leave it out\n",
+        ),
+        (
+            ["-i", "/does/not/exist", "accounts"], Exit.BAD_INPUT,
+            "hpc-jupyter: -i: /does/not/exist does not exist. Name an inventory file or directory\n",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_input_is_refused_before_anything_is_contacted(
+    environment: dict[str, str], arguments: list[str], code: Exit, message: str
+) -> None:
+    done = run(environment, *arguments)
+    inventory = environment["HPC_JUPYTER_INVENTORY"]
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", message.replace("INVENTORY", inventory))
+    assert not (Path(environment["XDG_STATE_HOME"]) / "hpc-jupyter" / "alice@lab" / "control").exists()
+
+
+def test_a_gateway_that_does_not_exist_is_named(environment: dict[str, str]) -> None:
+    done = run(environment, "launch", "alice@lab")
+    assert done.returncode == Exit.UNREACHABLE
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "Logging in to lab: gateway gate.invalid → login host login.invalid",
+        "hpc-jupyter: lab: gateway gate.invalid: the name is not known here. Check hpc_gateways, and this machine's "
+        "network or VPN",
+    ]
+
+
+def test_one_account_that_cannot_be_reached_does_not_hide_the_others(environment: dict[str, str]) -> None:
+    done = run(environment, "status", "alice@lab", "--json")
+    [row] = json.loads(done.stdout)["accounts"]
+    assert done.returncode == Exit.UNREACHABLE
+    assert (row["account"], row["sessions"]) == ("alice@lab", [])
+    assert row["problem"].startswith("lab: gateway gate.invalid: ")
+
+
+def test_the_accounts_are_listed_with_their_way(environment: dict[str, str]) -> None:
+    done = run(environment, "accounts")
+    assert done.stdout.splitlines() == [
+        "alice@lab  slurm, gate.invalid → login.invalid",
+        "bob@lab    hpc_user: bob@lab would log in as root, which is refused on clusters. Use a person's own account",
+        "local      no scheduler, this machine",
+    ]
+
+
+def test_options_may_stand_before_and_after_the_command(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "more.yml").write_text("all: {hosts: {more: {ansible_connection: local}}}\n")
+    done = run(environment, "-i", str(tmp_path / "hosts.yml"), "accounts", "--json", "-i", str(tmp_path / "more.yml"))
+    names = [item["account"] for item in json.loads(done.stdout)["accounts"]]
+    assert names == ["alice@lab", "bob@lab", "local", "more"]
+
+
+def test_the_inventory_that_comes_with_it_has_this_machine(environment: dict[str, str]) -> None:
+    del environment["HPC_JUPYTER_INVENTORY"]
+    done = run(environment, "accounts")
+    assert "local  no scheduler, this machine" in done.stdout.splitlines()
+
+
+def test_a_persons_own_inventory_comes_before_the_one_that_comes_with_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    own = tmp_path / ".config" / "hpc-jupyter" / "inventory"
+    own.mkdir(parents=True)
+    (own / "hosts.yml").write_text("all: {hosts: {mine: {ansible_connection: local}}}\n")
+    del environment["HPC_JUPYTER_INVENTORY"]
+    assert run(environment, "accounts").stdout == "mine  no scheduler, this machine\n"
+
+
+def test_an_inventory_that_needs_a_vault_password_says_so(environment: dict[str, str], tmp_path: Path) -> None:
+    secret = "{hpc_root: !vault '$ANSIBLE_VAULT;1.1;AES256\n\n  6231\n\n  '}"
+    (tmp_path / "hosts.yml").write_text(f"all: {{hosts: {{a@b: {secret}, local: {{ansible_connection: local}}}}}}\n")
+    done = run(environment, "accounts")
+    assert done.returncode == 0
+    assert "vault" in done.stdout.lower()
+    assert "local  no scheduler, this machine" in done.stdout
+
+
+def test_nothing_to_disconnect_is_no_failure(environment: dict[str, str]) -> None:
+    done = run(environment, "disconnect", "alice@lab")
+    assert (done.returncode, done.stdout) == (0, "This computer holds no connection to session default of alice@lab\n")
+
+
+def test_an_account_that_was_never_set_up_has_no_session(environment: dict[str, str]) -> None:
+    done = run(environment, "connect", "local")
+    assert done.returncode == Exit.FAILED
+    command = "~/.local/share/hpc-jupyter/local/hpc-session"
+    assert done.stderr.startswith(f"hpc-jupyter: local: its command {command} does not answer (exit 127)")
+    assert done.stderr.endswith(". Set the account up: hpc-jupyter setup local\n")
+
+
+def test_a_reader_that_goes_away_is_no_traceback(environment: dict[str, str]) -> None:
+    command = f"{sys.executable} -m hpc_jupyter accounts | true"
+    argv = ["bash", "-c", command]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_at_the_very_start_ends_quietly(
+    environment: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    argv = [sys.executable, "-m", "hpc_jupyter", "accounts"]
+    process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.6)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (code, 0, -number)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_any_locale_will_do(environment: dict[str, str], locale: str) -> None:
+    done = run({**environment, "LC_ALL": locale, "LANG": locale}, "accounts")
+    assert done.stdout.splitlines()[0] == "alice@lab  slurm, gate.invalid → login.invalid"
+
+
+def test_a_traceback_is_there_for_who_asks(environment: dict[str, str]) -> None:
+    argv = [sys.executable, "-m", "hpc_jupyter", "launch", "nobody"]
+    shown = {**environment, "HPC_JUPYTER_DEBUG": "1"}
+    done = subprocess.run(argv, env=shown, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == Exit.BAD_INPUT
+    assert "Traceback" in done.stderr

@@ -1,0 +1,197 @@
+"""Plays, run by the real Ansible: values stay literal, failures are told, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpc_jupyter import play as plays
+from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
+
+HEAD = "- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n"
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary directory in which every leftover shows."""
+    path = tmp_path / "tmp"
+    path.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    monkeypatch.setenv("ANSIBLE_PYTHON_INTERPRETER", sys.executable)
+    return path
+
+
+def play(tmp_path: Path, tasks: str, **options: Any) -> Play:
+    """A playbook of these tasks for the account ``here``."""
+    path = tmp_path / "play.yml"
+    path.write_text(HEAD + tasks)
+    return Play(str(path), inventory=["here,"], accounts=["here"], **options)
+
+
+def quiet(_: Step) -> None:
+    """Watch nothing."""
+
+
+def test_values_are_data(tmp_path: Path) -> None:
+    values = [
+        f"{{{{ lookup('pipe', 'touch {tmp_path}/canary') }}}}", "{% raw %}x", "$(id)", "a'b\"c\\", " two\nlines ",
+        "é ✓", "2:00:00", "yes", "8", "", "@x", "!unsafe x", "{{",
+    ]  # fmt: skip
+    seen: list[Step] = []
+    wanted = play(
+        tmp_path, "    - ansible.builtin.debug: {msg: '<{{ jupyter_x | to_json }}>'}\n",
+        variables={"jupyter_x": {"inner": values, "number": 8, "flag": True}},
+    )  # fmt: skip
+    assert run(wanted, seen.append).succeeded
+    [told] = [step.result["msg"] for step in seen if step.kind == "ok"]
+    got = json.loads(told[1:-1])
+    assert got.pop("inner") == values
+    assert got == {"number": 8, "flag": True}
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_failure_is_told_as_it_is(tmp_path: Path, temporary: Path) -> None:
+    result = run(play(tmp_path, "    - ansible.builtin.fail: {msg: 'the disk is full on c2'}\n"), quiet)
+    failed = HostResult("here", failed=True, message="the disk is full on c2")
+    assert result == PlayResult(succeeded=False, hosts={"here": failed}, message="the disk is full on c2")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_failed_item_of_a_loop_is_told(tmp_path: Path) -> None:
+    tasks = "    - ansible.builtin.fail: {msg: 'no {{ item }}'}\n      loop: [conda, pip]\n"
+    assert run(play(tmp_path, tasks), quiet).message == "no conda"
+
+
+def test_a_failure_that_the_play_ignores_is_none(tmp_path: Path) -> None:
+    tasks = "    - ansible.builtin.fail: {msg: x}\n      ignore_errors: true\n    - ansible.builtin.debug:\n"
+    assert run(play(tmp_path, tasks), quiet).succeeded
+
+
+def test_a_playbook_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    result = run(play(tmp_path, "    - ]\n"), quiet)
+    assert not result.succeeded
+    assert result.message.startswith("Ansible could not start: YAML parsing failed")
+
+
+def test_an_account_that_no_source_knows_is_told(tmp_path: Path) -> None:
+    wanted = play(tmp_path, "    - ansible.builtin.debug:\n")
+    result = run(Play(wanted.playbook, inventory=["other,"], accounts=["here"]), quiet)
+    assert not result.succeeded
+    assert "Traceback" not in result.message
+
+
+def test_the_session_of_the_last_task_is_the_answer(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "told.py").write_text(_TOLD)
+    tasks = "".join(f"    - told: {{state: {state}}}\n" for state in ("queued", "starting", "ready"))
+    seen: list[Step] = []
+    result = run(play(tmp_path, tasks), seen.append)
+    assert result.hosts["here"].session == {"session": "default", "state": "ready"}
+    assert [step.result["session"]["state"] for step in seen if step.kind == "ok"] == ["queued", "starting", "ready"]
+
+
+_TOLD = """\
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={"state": {"type": "str"}})
+module.exit_json(changed=False, session={"session": "default", "state": module.params["state"]})
+"""
+
+
+def test_a_secret_goes_through_a_private_file_and_is_gone_afterwards(tmp_path: Path, temporary: Path) -> None:
+    tasks = (
+        "    - ansible.builtin.copy: {content: '{{ jupyter_server_password }}', dest: '%s', mode: '0600'}\n"
+        "      no_log: true\n    - ansible.builtin.command: ps -eo args\n      changed_when: false\n"
+    ) % (tmp_path / "out")  # fmt: skip
+    seen: list[Step] = []
+    found: list[str] = []
+
+    def watch(step: Step) -> None:
+        seen.append(step)
+        found.extend(_files_holding(temporary, "canary-secret"))
+
+    wanted = play(tmp_path, tasks, secrets={"jupyter_server_password": " canary-secret {{ x }} \n"}, verbosity=3)
+    assert run(wanted, watch).succeeded
+    assert (tmp_path / "out").read_text() == " canary-secret {{ x }} \n"
+    names = {Path(name).relative_to(temporary).parts[1] for name in found}
+    assert names - {"tmp"} == {"secret-0"}  # what the task "copy" itself makes below tmp is private too
+    assert "canary-secret" not in json.dumps([dict(step.result) for step in seen])
+    assert list(temporary.iterdir()) == []
+
+
+def _files_holding(directory: Path, text: str) -> list[str]:
+    argv = ["grep", "-rl", text, str(directory)]
+    shown = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+    return shown.stdout.split()
+
+
+def test_our_environment_and_variables_are_not_kept_while_it_runs(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOMEBODYS_API_KEY", "canary-environment")
+    found: list[str] = []
+
+    def watch(step: Step) -> None:
+        if step.kind in ("start", "ok"):
+            found.extend(_files_holding(temporary, "canary-"))
+
+    wanted = play(tmp_path, "    - ansible.builtin.debug: {msg: x}\n", variables={"jupyter_x": "canary-value"})
+    assert run(wanted, watch).succeeded
+    assert found == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT])
+def test_an_interrupt_stops_ansible_and_what_it_runs(tmp_path: Path, temporary: Path, number: signal.Signals) -> None:
+    tasks = "    - ansible.builtin.command: sleep 61.25\n      changed_when: false\n"
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while not _running("sleep 61.25") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt).start()
+    before = signal.getsignal(number)
+    result = run(play(tmp_path, tasks), quiet)
+    assert (result.interrupted, result.succeeded) == (True, False)
+    assert signal.getsignal(number) == before
+    deadline = time.monotonic() + 5
+    while _running("sleep 61.25") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _running("sleep 61.25")
+    assert list(temporary.iterdir()) == []
+
+
+def _running(command: str) -> bool:
+    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=10)
+    return command in shown.stdout.splitlines()
+
+
+def test_what_a_killed_run_left_is_removed_at_the_next_start(temporary: Path) -> None:
+    old, live, others = (temporary / f"hpc-jupyter-play-{name}" for name in ("old", "live", "link"))
+    old.mkdir()
+    (old / "secret-0").write_text("canary")
+    os.utime(old, (0, 0))
+    others.symlink_to(temporary)
+    with plays._private_directory() as mine:
+        os.utime(mine, (0, 0))
+        live.mkdir()
+        plays.clean_up_after_the_dead()
+        assert sorted(temporary.iterdir()) == sorted([live, mine, others])
+
+
+def test_host_keys_are_checked_whatever_ansible_runner_prefers(tmp_path: Path) -> None:
+    seen: list[Step] = []
+    tasks = "    - ansible.builtin.debug: {msg: \"{{ lookup('ansible.builtin.config', 'HOST_KEY_CHECKING') }}\"}\n"
+    run(play(tmp_path, tasks), seen.append)
+    assert [step.result["msg"] for step in seen if step.kind == "ok"] == [True]
