@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -9,9 +10,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from typing import Any
 
 import yaml
@@ -25,6 +27,8 @@ BUILD = ROOT / ".build" / "lab"
 PREFIX = "/opt/hpc-jupyter"
 JUPYTER = "/opt/jupyter"
 WHEELS = "/opt/wheelhouse"
+TOOLS = "/opt/tools"
+BROWSER = "/usr/local/bin/browser-of-the-test"
 EXISTING = ("-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environment_path={JUPYTER}")
 """Options of ``setup`` for the JupyterLab that the cluster has already."""
 
@@ -39,7 +43,7 @@ class Install:
 
     kept: Path
     target: str
-    wheels: Path
+    wheels: str
     requirements: tuple[str, ...]
 
     @property
@@ -49,11 +53,10 @@ class Install:
 
     def make(self, lab: Lab, host: str) -> None:
         """Install with uv, from the wheels alone."""
-        uv = str(ROOT / ".venv/bin/uv")
-        inside = lab.host(host)
+        inside, uv = lab.host(host), f"{TOOLS}/uv"
         inside.run([uv, "venv", "--clear", "--offline", "--python", "/usr/bin/python3", self.target], timeout=120)
         argv = [uv, "pip", "install", "--offline", "--no-index", "--no-cache", "--python", f"{self.target}/bin/python"]
-        inside.run([*argv, "--no-deps", "--find-links", str(self.wheels), *self.requirements], timeout=300)
+        inside.run([*argv, "--no-deps", "--find-links", self.wheels, *self.requirements], timeout=300)
         (self.kept / "made").touch()
 
 
@@ -70,12 +73,14 @@ def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
     """A lab whose client has hpc-jupyter and whose cluster has wheels and a JupyterLab at ``/opt/jupyter``."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with FileLock(BUILD / "lock", timeout=600):
-        built = wheel()
+        built, client_wheels = wheel(), wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
         installs = {"client": _client(built), "login1": _jupyter()}
         binds = [
             Bind(source=str(installs["client"].kept), target=PREFIX, hosts=("client",), writable=True),
             Bind(source=str(installs["login1"].kept), target=JUPYTER, hosts=_LOGIN_AND_NODES, writable=True),
             Bind(source=str(wheelhouse.wheelhouse()), target=WHEELS, hosts=_LOGIN_AND_NODES),
+            Bind(source=str(client_wheels), target=WHEELS, hosts=("client",)),
+            Bind(source=str(_tools(built)), target=TOOLS, hosts=("client", "login1")),
         ]
         lab = Lab.up(topology, name=name, binds=binds)
         try:
@@ -88,15 +93,25 @@ def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
         return lab
 
 
+def _tools(built: Path) -> Path:
+    """What installs, and what is installed beside the wheels: the checkout itself may not be visible in a lab."""
+    place = BUILD / "tools"
+    place.mkdir(exist_ok=True)
+    uv = Path(sys.executable).with_name("uv")
+    for source in (uv, built, *wheelhouse.CLIENT, wheelhouse.JUPYTER[0]):
+        shutil.copy(source, place)
+    return place
+
+
 def _client(built: Path) -> Install:
-    wheels = wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
-    kept = _kept("client", built.read_bytes() + b"".join(lock.read_bytes() for lock in wheelhouse.CLIENT))
-    return Install(kept, PREFIX, wheels, ("-r", str(wheelhouse.CLIENT[0]), str(built)))
+    lock = wheelhouse.CLIENT[0]
+    kept = _kept("client", built.read_bytes() + lock.read_bytes())
+    return Install(kept, PREFIX, WHEELS, ("-r", f"{TOOLS}/{lock.name}", f"{TOOLS}/{built.name}"))
 
 
 def _jupyter() -> Install:
     lock = wheelhouse.JUPYTER[0]
-    return Install(_kept("jupyter", lock.read_bytes()), JUPYTER, wheelhouse.wheelhouse(), ("-r", str(lock)))
+    return Install(_kept("jupyter", lock.read_bytes()), JUPYTER, WHEELS, ("-r", f"{TOOLS}/{lock.name}"))
 
 
 def _kept(name: str, content: bytes) -> Path:
@@ -157,6 +172,24 @@ class Laptop:
     def cli(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """``hpc-jupyter``, with the inventory."""
         return self.run("hpc-jupyter", "-i", "inventory", *arguments, check=check, timeout=timeout)
+
+    @contextlib.contextmanager
+    def connected(self, *arguments: str) -> Iterator[str]:
+        """``hpc-jupyter`` in the foreground until its browser opens; gives what the browser was told to open."""
+        client, told = self.lab.host("client"), f"/tmp/browser-of-{self.user}"
+        client.run(["rm", "-f", told])
+        client.write(BROWSER, f'#!/bin/sh\nprintf %s "$1" > {told}.new && mv {told}.new {told}\n', mode=0o755)
+        argv = [f"{PREFIX}/bin/hpc-jupyter", "-i", "inventory", *arguments]
+        with client.popen(argv, user=self.user, env={"BROWSER": BROWSER}, stdout=PIPE, stderr=STDOUT) as process:
+            try:
+                deadline = time.monotonic() + 90
+                while not client.exists(told) and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                assert client.exists(told), process.communicate(timeout=10)[0]
+                yield client.read(told)
+            finally:
+                process.interrupt()
+                process.communicate(timeout=30)
 
     def set_up(self) -> None:
         """Set the account up with the JupyterLab that the cluster has already; played once a lab, then copied."""

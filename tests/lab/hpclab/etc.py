@@ -9,7 +9,7 @@ from .topology import Allow, File, Host, Topology
 
 _PEOPLE = range(1000, 60000)  # as Debian hands out ids
 _SSHD: Mapping[str, str] = {
-    "HostKey": "/etc/ssh/host_key",
+    "HostKey": "/etc/ssh/ssh_host_ed25519_key",
     "Banner": "/etc/ssh/banner",
     "PasswordAuthentication": "yes",
     "KbdInteractiveAuthentication": "no",
@@ -48,7 +48,8 @@ def sshd_files(host: Host, key: KeyPair) -> tuple[File, ...]:
     options = {**_SSHD, **(host.sshd or {})}
     return (
         File(path="/etc/ssh/sshd_config", text="".join(f"{name} {value}\n" for name, value in options.items())),
-        File(path="/etc/ssh/host_key", text=key.private, mode=0o600),
+        File(path="/etc/ssh/ssh_host_ed25519_key", text=key.private, mode=0o600),
+        File(path="/etc/ssh/ssh_host_ed25519_key.pub", text=key.public),
         File(path="/etc/ssh/banner", text=f"** {host.name}: nur für Befugte · réservé aux personnes autorisées **\n"),
     )
 

@@ -13,7 +13,7 @@ from .topology import Bind, Daemon, File, Host, Topology
 
 Plan = dict[str, Any]
 
-_PRIVATE = ("/tmp", "/var/tmp", "/var/log", "/var/spool", "/run", "/root", "/srv", "/mnt", "/media")
+_PRIVATE = ("/etc/ssh", "/tmp", "/var/tmp", "/var/log", "/var/spool", "/run", "/root", "/srv", "/mnt", "/media")
 _STICKY = ("/tmp", "/var/tmp", "/dev/shm")
 _DEVICES: Mapping[str, tuple[int, int]] = {
     "null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
