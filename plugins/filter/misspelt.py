@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 DOCUMENTATION = r"""
 name: misspelt

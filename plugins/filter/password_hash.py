@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
-
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import password
 
@@ -55,7 +54,7 @@ def password_hash(value: object, existing: str = "") -> str:
     except BadInput as error:
         raise AnsibleFilterError(str(error)) from None
     if password.has_outer_space(str(value)):
-        Display().warning("jupyter_server_password begins or ends with a space, which is kept: type it at the login too")
+        Display().warning("jupyter_server_password begins or ends with a space: type it at the login too")
     return hashed
 
 

@@ -9,6 +9,7 @@ The code is taken from wherever it is being run from, so also out of the archive
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import io
 import os
@@ -95,8 +96,7 @@ def imported(name: str) -> Iterator[str]:
             below = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (module for module in below if _exists(module))
     if _is_package(name):
-        path = importlib.util.find_spec(name).submodule_search_locations
-        yield from (f"{name}.{module.name}" for module in pkgutil.iter_modules(path))
+        yield from (f"{name}.{module.name}" for module in pkgutil.iter_modules(importlib.import_module(name).__path__))
 
 
 def source(name: str) -> bytes:

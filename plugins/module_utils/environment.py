@@ -15,9 +15,9 @@ import shutil
 from dataclasses import asdict, dataclass, field, replace
 from typing import Mapping, Sequence
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters, packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
-from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters, packages
 
 MARKER = "hpc-jupyter.json"
 SCHEMA = 1

@@ -61,7 +61,10 @@ class Target:
             raise HpcJupyterError(f"uv cannot make a virtual environment with {base}: {_words(made)}")
 
     def install_lock(self, lock: str, *, uv_lock: str) -> None:
-        """Install exactly what ``lock`` lists, every file checked against its hash, nothing built from source."""
+        """Install exactly what ``lock`` lists, every file checked against its hash, nothing built from source.
+
+        ``uv_lock`` is the text of a lock that lists uv.
+        """
         self._bootstrap(uv_lock)
         self._install(["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", lock])
 
@@ -86,8 +89,9 @@ class Target:
     def _bootstrap(self, uv_lock: str) -> None:
         """Get uv into the environment: it installs in a tenth of the time. Without it, pip does."""
         if find_uv(self.prefix) is None:
-            pip = [*self._pip, "install", "--no-cache-dir", *self._source]
-            command([*pip, "--require-hashes", "--only-binary", ":all:", "-r", uv_lock], timeout_seconds=300)
+            pip = [*self._pip, "install", "--no-cache-dir", *self._source, "--require-hashes", "--only-binary", ":all:"]
+            with tempfile.TemporaryDirectory(prefix="hpcj-") as scratch:
+                command([*pip, "-r", _write(scratch, "uv.txt", uv_lock)], timeout_seconds=300)
 
     def _install(self, what: list[str], *, only_uv: Sequence[str] = ()) -> None:
         problem = ""

@@ -67,7 +67,6 @@ root:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hpc.jupyter.plugins.module_utils import account
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout

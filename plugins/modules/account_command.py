@@ -63,7 +63,6 @@ import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hpc.jupyter.plugins.module_utils import archive, command
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 
@@ -134,7 +133,7 @@ def _install(path: str, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o755)
+        os.chmod(temporary, 0o755)  # noqa: S103  (others cannot enter the directory)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -47,7 +47,6 @@ fingerprint:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hpc.jupyter.plugins.module_utils import certificate
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 
@@ -76,11 +75,13 @@ def _run(module: AnsibleModule) -> dict[str, object]:
     if problem and not module.check_mode:
         certificate.make(pair, days=days)
     after = certificate.fingerprint(pair)
+    now = "(new)" if problem and module.check_mode else after
+    why = f"# {problem}\n" if problem else ""
     diff = {
         "before_header": pair.certificate,
         "after_header": pair.certificate,
         "before": f"SHA-256 {before}\n" if before else "",
-        "after": f"# {problem}\nSHA-256 {'(new)' if module.check_mode else after}\n" if problem else f"SHA-256 {after}\n",
+        "after": f"{why}SHA-256 {now}\n",
     }
     return {"changed": bool(problem), "fingerprint": after, "diff": diff}
 

@@ -57,8 +57,8 @@ options:
     description: The SHA-256 that O(lock) must have.
     type: str
   uv_lock:
-    description: A lock file with hashes on the account that lists uv, for accounts that have none.
-    type: path
+    description: The text of a lock file with hashes that lists uv, for accounts that have none.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -103,7 +103,6 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hpc.jupyter.plugins.module_utils import environment, packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 
@@ -116,7 +115,7 @@ ARGUMENTS = {
     "debugger": {"type": "bool", "default": False},
     "lock": {"type": "path"},
     "lock_sha256": {"type": "str"},
-    "uv_lock": {"type": "path"},
+    "uv_lock": {"type": "str"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import unicodedata
@@ -39,7 +40,7 @@ def test_jupyter_itself_accepts_the_hash(given: str) -> None:
 
 def test_a_hash_that_verifies_is_kept(hashed: str) -> None:
     assert password.password_hash(PASSWORD, hashed) == hashed
-    assert password.password_hash(PASSWORD, f'{{"PasswordIdentityProvider": {{"hashed_password": "{hashed}"}}}}') == hashed
+    assert password.password_hash(PASSWORD, json.dumps({"hashed_password": hashed})) == hashed
 
 
 @pytest.mark.parametrize("existing", ["", "{", "argon2:garbage", GOOD, "sha1:aa:bb"])

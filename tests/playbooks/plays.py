@@ -14,7 +14,7 @@ import yaml
 from tests.machine import ROOT
 
 NAME = "me@local"
-_RECAP = re.compile(r"^(?P<host>\S+)\s+: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=0\s+failed=(?P<failed>\d+)", re.M)
+_RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=0\s+failed=(?P<failed>\d+)", re.M)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,13 @@ class Home:
         program = Path(sys.executable).parent / "ansible-playbook"
         return [str(program), "-i", str(inventory), str(ROOT / "playbooks" / playbook), *options]
 
+    def role(self, role: str, *options: str, **variables: object) -> Played:
+        """Run one role alone, as a person's own playbook would."""
+        playbook = self.path.parent / f"{role}.yml"
+        playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": [f"hpc.jupyter.{role}"]}]))
+        python = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        return self.play(str(playbook), *options, **python, **variables)
+
     def environment(self) -> dict[str, str]:
         """The environment in which it runs."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "XDG_"))}
@@ -75,6 +82,6 @@ class Home:
 
     def listing(self) -> dict[str, tuple[int, int, int]]:
         """Every path below the home but Ansible's own: mode, size and time of change."""
-        paths = (path for path in self.path.rglob("*") if ".ansible" not in path.parts and "__pycache__" not in path.parts)
+        paths = (path for path in self.path.rglob("*") if not {".ansible", "__pycache__"} & set(path.parts))
         stats = ((path, path.lstat()) for path in paths if not path.is_dir() or path.is_symlink())
         return {str(path): (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in stats}

@@ -44,12 +44,17 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
 
 
 @pytest.fixture
-def existing(tmp_path: Path) -> tuple[Home, dict[str, object]]:
-    """A home that uses a ready environment, which is faster where the environment does not matter."""
-    home = Home(tmp_path / "home")
-    home.path.mkdir()
+def home(tmp_path: Path) -> Home:
+    """An account on which nothing has been done."""
+    made = Home(tmp_path / "home")
+    made.path.mkdir()
+    return made
+
+
+def _existing() -> dict[str, object]:
+    """Use a ready environment, which is faster where the environment does not matter."""
     prefix = jupyter_python().parent.parent
-    return home, {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
+    return {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
 
 
 def _hash(home: Home) -> str:
@@ -142,25 +147,22 @@ def test_an_environment_that_is_not_ours_is_left_alone(account: Account, tmp_pat
     assert os.listdir(tmp_path) == ["thesis.py"]
 
 
-def test_an_existing_environment_is_used_and_not_changed(existing: tuple[Home, dict[str, object]]) -> None:
-    home, variables = existing
-    first, second = home.play("setup.yml", **variables), home.play("setup.yml", **variables)
+def test_an_existing_environment_is_used_and_not_changed(home: Home) -> None:
+    first, second = (home.role("jupyter_environment", **_existing()) for _ in range(2))
     assert (first.code, second.code, second.changed) == (0, 0, 0), first.out + second.out
     assert f"export HPC_JUPYTER_PYTHON={jupyter_python()}" in (home.root / "environment.sh").read_text()
     assert not (home.root / "venv").exists()
 
 
-def test_a_password_is_kept_until_it_changes(existing: tuple[Home, dict[str, object]]) -> None:
-    home, variables = existing
-    first = home.play("setup.yml", **variables, jupyter_server_password=PASSWORD)
-    assert "Log in with your password or the session's token" in first.out
+def test_a_password_is_kept_until_it_changes(home: Home) -> None:
+    assert home.role("jupyter_server", jupyter_server_password=PASSWORD).code == 0
     made = _hash(home)
     assert made.startswith("argon2:$argon2id$")
-    assert home.play("setup.yml", **variables, jupyter_server_password=PASSWORD).changed == 0
+    assert home.role("jupyter_server", jupyter_server_password=PASSWORD).changed == 0
     assert _hash(home) == made
-    assert home.play("setup.yml", **variables, jupyter_server_password=f"{PASSWORD}2").changed == 1
+    assert home.role("jupyter_server", jupyter_server_password=f"{PASSWORD}2").changed == 1
     assert _hash(home) != made
-    assert home.play("setup.yml", **variables).changed == 1
+    assert home.role("jupyter_server").changed == 1
     assert _hash(home) == ""
 
 
@@ -174,32 +176,31 @@ def test_a_password_is_kept_until_it_changes(existing: tuple[Home, dict[str, obj
          "jupyter_server_passwrod is not a variable of this role; did you mean jupyter_server_password?"),
         ({"jupyter_server_password": PASSWORD, "jupyter_server_tls": "allways"},
          "allways is not a value of jupyter_server_tls; did you mean always?"),
-        ({"jupyter_server_certificate_days": 99999},
+        ({"jupyter_server_password": PASSWORD, "jupyter_server_certificate_days": 99999},
          "jupyter_server_certificate_days: 99999 is not between 1 and 3650"),
+        ({"jupyter_server_password": PASSWORD, "jupyter_server_certificate_days": "soon"},
+         "jupyter_server_certificate_days"),
         ({"jupyter_environment_kind": "exsting"},
          "exsting is not a jupyter_environment_kind; did you mean existing?"),
         ({"jupyter_environment_pacakges": []},
          "jupyter_environment_pacakges is not a variable of this role; did you mean jupyter_environment_packages?"),
-        ({"jupyter_environment_path": "/nowhere"},
+        ({"jupyter_environment_kind": "existing", "jupyter_environment_path": "/nowhere"},
          "no JupyterLab at /nowhere: there is no such file or directory on this account"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_words(
-    existing: tuple[Home, dict[str, object]], variables: dict[str, object], message: str
-) -> None:
-    home, others = existing
-    run = home.play("setup.yml", **{**others, **variables})
+def test_what_cannot_be_is_refused_in_words(home: Home, variables: dict[str, object], message: str) -> None:
+    role = "jupyter_server" if "server" in next(iter(variables)) else "jupyter_environment"
+    run = home.role(role, "-vvv", **variables)
     assert run.code != 0
     assert message in run.out
     assert "Traceback" not in run.out
     assert PASSWORD not in run.out
-    assert not home.server.exists()
+    assert not (home.root / "job.sh").exists()
 
 
-def test_the_password_is_nowhere_but_in_its_owners_file(existing: tuple[Home, dict[str, object]]) -> None:
-    home, variables = existing
+def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
     given = home.path.parent / "secret.yml"
-    given.write_text(json.dumps({**variables, "jupyter_server_password": PASSWORD}))
+    given.write_text(json.dumps({**_existing(), "jupyter_server_password": PASSWORD}))
     command = home.command("setup.yml", "-vvv", "--diff", "-e", f"@{given}")
     seen, out = [], home.path.parent / "out.txt"
     with out.open("wb") as stream:

@@ -12,7 +12,8 @@ from ansible_collections.hpc.jupyter.plugins.filter.misspelt import misspelt
     [
         (["venv"], []),
         (["vnev"], ["vnev is not a kind; did you mean venv?"]),
-        (["qqq", "existng"], ["qqq is not a kind; there are existing, venv", "existng is not a kind; did you mean existing?"]),
+        (["qqq"], ["qqq is not a kind; there are existing, venv"]),
+        (["venv", "existng"], ["existng is not a kind; did you mean existing?"]),
     ],
 )
 def test_unknown_names_come_with_the_one_that_was_meant(names: list[str], sentences: list[str]) -> None:

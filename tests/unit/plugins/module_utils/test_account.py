@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+from typing import IO
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import account
@@ -68,10 +69,14 @@ def test_a_file_in_the_way_is_named(tmp_path: pathlib.Path) -> None:
     assert str(caught.value) == f"{tmp_path}/share is in the way: it is not a directory"
 
 
+def _on_a_full_disk(**_options: str) -> IO[bytes]:
+    return open("/dev/full", "r+b", buffering=0)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_said_in_words(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The device stands in for a full file system; the error is the kernel's own.
-    monkeypatch.setattr(account.tempfile, "TemporaryFile", lambda dir: open("/dev/full", "r+b", buffering=0))
+    monkeypatch.setattr(account.tempfile, "TemporaryFile", _on_a_full_disk)
     with pytest.raises(HpcJupyterError) as caught:
         account.check_usable(Layout(str(tmp_path)), allow_root=True, probe=True)
     assert str(caught.value) == (

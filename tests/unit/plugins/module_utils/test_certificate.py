@@ -16,7 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 
-@pytest.fixture()
+@pytest.fixture
 def pair(tmp_path: pathlib.Path) -> Pair:
     made = Pair(str(tmp_path))
     certificate.make(made, days=90)
