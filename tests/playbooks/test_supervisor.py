@@ -63,7 +63,7 @@ def _plant_kernel_with_a_daemon(home: Path) -> None:
     """A kernel that leaves a process behind which is in a session of its own and has no parent any more."""
     place = home / ".local/share/jupyter/kernels/daemon"
     place.mkdir(parents=True)
-    script = "(setsid sleep 4711 &); exec \"$HPC_JUPYTER_PYTHON\" -m ipykernel_launcher -f \"$0\""
+    script = '(setsid sleep 4711 &); exec "$HPC_JUPYTER_PYTHON" -m ipykernel_launcher -f "$0"'
     kernel = {"argv": ["sh", "-c", script, "{connection_file}"], "display_name": "daemon", "language": "python"}
     (place / "kernel.json").write_text(json.dumps(kernel))
 

@@ -9,7 +9,6 @@ to run while a process of that id runs the job of that session.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -82,17 +81,15 @@ class NoScheduler(Scheduler):
         return [Job(job_id(pid, session=wanted), RUNNING, node=short_host()) for pid in first]
 
     def cancel(self, job_id: str) -> None:
-        """TERM, so that the supervisor cleans up; KILL for all that descends from it if that takes too long."""
+        """TERM, so that the supervisor cleans up; KILL for what is still there then, or after a grace."""
         pid, session, _host = _on_this_host(job_id)
         if not pid:
             return
         children.send(signal.SIGTERM, [pid])
         deadline = time.monotonic() + _GRACE_SECONDS
-        while _runs(pid, session=session):
-            if time.monotonic() > deadline:
-                _kill(pid)
-                return
+        while _runs(pid, session=session) and time.monotonic() < deadline:
             time.sleep(0.05)
+        _kill(pid)
 
 
 def check_resources(resources: Resources) -> None:
@@ -152,9 +149,14 @@ def _is_job(process: children.Process, *, session: str, root: str = "") -> bool:
 
 
 def _kill(pid: int) -> None:
-    """KILL the job, its process group and all that descends from it, kernels in groups of their own included."""
-    everything = [pid, *children.descendants(pid)]
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-    children.send(signal.SIGKILL, everything)
+    """KILL the job if it still runs, all that descends from it, and whatever it left in its login session."""
+    table = children.processes()
+    left = [other for other in table if _login_session(other) == pid]
+    children.send(signal.SIGKILL, [*left, *children.descendants(pid, table)])
+
+
+def _login_session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0

@@ -63,6 +63,11 @@ def _wait(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
+def _commands(pid: int) -> list[str]:
+    table = children.processes()
+    return [table[child].command for child in children.descendants(pid, table)]
+
+
 def _pid(job: str) -> int:
     return int(job.split(".", maxsplit=1)[0])
 
@@ -92,8 +97,10 @@ def test_jobs_of_another_account_directory_are_not_found(account: Account, tmp_p
 
 def test_a_cancelled_job_is_gone_with_all_its_children(account: Account) -> None:
     job = account.submit()
-    _wait(lambda: bool(children.descendants(_pid(job))))
+    _wait(lambda: "sleep 600" in _commands(_pid(job)))
+    everything = [_pid(job), *children.descendants(_pid(job))]
     account.scheduler.cancel(job)
+    _wait(lambda: not [pid for pid in everything if children.process(pid)])
     assert account.scheduler.query(job).phase == GONE
     assert account.scheduler.find("hpc-jupyter-default") == []
     account.scheduler.cancel(job)
