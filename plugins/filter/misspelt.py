@@ -14,7 +14,7 @@ short_description: Names that are not known, each with the one that was probably
 version_added: 0.1.0
 description:
   - Ansible takes a misspelt variable without a word. This says which of the given names are not known.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 positional: known, what
 options:
   _input:

@@ -19,7 +19,7 @@ version_added: 0.1.0
 description:
   - Makes an argon2id hash with a salt of its own on the controller, so that the password never gets to the cluster.
   - An existing hash of the same password is kept, so that nothing changes.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 positional: existing
 options:
   _input:

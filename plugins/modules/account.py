@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Refuses an account on which sessions cannot or should not run, before anything is changed.
   - Makes the account's directory and, when O(account) is given, C(account.json), which says whose it is.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
   check_mode:
     support: full

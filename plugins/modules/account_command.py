@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Installs C(hpc-session), with which the account starts, shows and stops its sessions without Ansible, and which
     is the program that a session's job runs. It is one file, made of the code of this collection.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
   check_mode:
     support: full

@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Makes C(key.pem) and C(cert.pem) for C(localhost) and C(127.0.0.1). The key never leaves the account.
   - Both are made anew when one is missing or damaged, when others could read the key, or near the certificate's end.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
   check_mode:
     support: full

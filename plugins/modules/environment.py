@@ -14,7 +14,7 @@ description:
   - Makes, upgrades or repairs a virtual environment with JupyterLab from a lock file with hashes, or checks one that is
     there.
   - An environment that this module did not make is never changed.
-author: the hpc.jupyter contributors
+author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
   check_mode:
     support: full
