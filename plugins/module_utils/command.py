@@ -275,7 +275,9 @@ def _ready(account: _Account, name: str) -> tuple[Record, str]:
 
 
 def _recorded(account: _Account, name: str) -> Record:
-    record = rec.read(account.layout.session(name).record)
+    """The session as the scheduler confirms it; where it cannot say, as recorded: the server's own answer decides."""
+    seen = session.look(account.layout, name, account.scheduler).record
+    record = rec.read(account.layout.session(name).record) if seen and seen.state == rec.UNKNOWN else seen
     if record is None:
         raise _NoSession(f"there is no session {name} of {account.account}")
     return record

@@ -175,14 +175,16 @@ def make(decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock:
     _write_marker(target.prefix, marker)
     if decided.action != UPDATE:
         target.make(base)
-    _fill(wish, target, lock=lock, uv_lock=uv_lock)
+    target.install_lock(lock, uv_lock=uv_lock)
+    # From here on it is of use, and what goes wrong with the person's own packages is no reason to make it anew.
+    _write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
+    _install_more(wish, target, lock=lock)
     made = verify(target.prefix)
     _write_marker(target.prefix, replace(marker, complete=True))
     return made
 
 
-def _fill(wish: Wish, target: packages.Target, *, lock: str, uv_lock: str) -> None:
-    target.install_lock(lock, uv_lock=uv_lock)
+def _install_more(wish: Wish, target: packages.Target, *, lock: str) -> None:
     more = [*wish.packages, *(["debugpy"] if wish.debugger else [])]
     if more:
         target.install_more(more, lock=lock, debugger=wish.debugger)

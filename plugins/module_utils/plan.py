@@ -101,13 +101,20 @@ def _running(record: Record, job: Job) -> Record:
 def plan(observed: Observed) -> Plan:
     """At most one job per session: keep what lives, adopt what is found by name, submit only when nothing is left."""
     current = view(observed)
-    orphans = [job for job in observed.named if observed.record is None or job.job_id != observed.record.job_id]
     if observed.trouble:
         return Plan(KEEP if current.is_live else AWAIT, current)
-    if observed.record is not None and observed.record.state != rec.ENDED and observed.job is None:
+    orphans = [job for job in observed.named if _is_orphan(job, observed.record)]
+    if observed.record is not None and current.is_live and observed.job is None:
         if orphans:
             return Plan(ADOPT, current, job=orphans[0])
         return Plan(AWAIT if observed.age_seconds < AMBIGUOUS_SECONDS else SUBMIT, current)
     if current.is_live:
         return Plan(KEEP, current)
     return Plan(ADOPT, current, job=orphans[0]) if orphans else Plan(SUBMIT, current)
+
+
+def _is_orphan(job: Job, record: Record | None) -> bool:
+    """Whether the record leaves this job out: another one, or its own that ended and was put back into the queue."""
+    if record is None or job.job_id != record.job_id:
+        return True
+    return record.state == rec.ENDED and job.phase == PENDING

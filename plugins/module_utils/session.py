@@ -95,15 +95,13 @@ def names(layout: Layout) -> list[str]:
 
 def decide(request: Request, layout: Layout, scheduler: Scheduler) -> Plan:
     """What ``find_or_submit`` would do; changes nothing."""
-    check_set_up(layout, account=request.account)
-    _start_directory(request)
+    _check(request, layout, scheduler)
     return planning.plan(observe(layout, request.session, scheduler, by_name=True))
 
 
 def find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
     """The session that ``request`` names: the one that lives, or a new one; at most one job, whoever else asks."""
-    check_set_up(layout, account=request.account)
-    _start_directory(request)
+    _check(request, layout, scheduler)
     files = layout.session(request.session)
     make_private_directory(files.path)
     with held(files.lock, wait_seconds=_LOCK_WAIT_SECONDS, what=f"session {request.session}"):
@@ -155,7 +153,7 @@ def _submit(request: Request, layout: Layout, scheduler: Scheduler) -> None:
         job_id = scheduler.submit(order)
     except SubmitUnclear as error:
         job_id = _found_again(scheduler, order.name, unclear=error)
-    except (SubmitRefused, SchedulerUnavailable, BadInput) as error:
+    except (SubmitRefused, SchedulerUnavailable) as error:
         _conclude(files, intention.generation, how="failed", reason=str(error))
         raise
     rec.update(files.record, lambda latest: _submitted(latest, intention, job_id=job_id))
@@ -320,7 +318,10 @@ def check_set_up(layout: Layout, *, account: str) -> None:
             )
 
 
-def _start_directory(request: Request) -> None:
+def _check(request: Request, layout: Layout, scheduler: Scheduler) -> None:
+    """Refuse what cannot work here before anything is written or submitted."""
+    check_set_up(layout, account=request.account)
+    scheduler.check(request.resources)
     path = os.path.expanduser(request.directory or "~")
     if not os.path.isdir(path):
         raise BadInput("directory", f"{path} is not a directory on {socket.gethostname()}")

@@ -62,6 +62,9 @@ class Scheduler(ABC):
     def __init__(self, *, root: str = "") -> None:
         self._root = root
 
+    def check(self, resources: Resources) -> None:  # noqa: B027 - most schedulers judge for themselves, when asked
+        """Raise ``BadInput`` for what can never be granted, before anything is written or submitted."""
+
     @abstractmethod
     def submit(self, order: Order) -> str:
         """Submit and return the job's id; raises ``SubmitRefused`` or ``SubmitUnclear``."""

@@ -54,9 +54,12 @@ class NoScheduler(Scheduler):
 
     name = "none"
 
+    def check(self, resources: Resources) -> None:
+        """Refuse what a person would believe in and nobody here can grant; ``time`` is kept by the supervisor."""
+        check_resources(resources)
+
     def submit(self, order: Order) -> str:
         """Start the job in a session of its own: it outlives the login, its terminal and its connection."""
-        check_resources(order.resources)
         script, session_directory = order.argv[:2]
         if not os.access(script, os.X_OK):
             raise SubmitRefused(f"{script} on {socket.gethostname()} is missing or cannot be executed")
@@ -137,6 +140,8 @@ def _on_this_host(given: str) -> tuple[int, str, str]:
 
 def _runs(pid: int, *, session: str) -> bool:
     process = children.process(pid)
+    if process is not None and not process.command:
+        return process.uid == os.geteuid()  # in the moment of its start a process has no command line yet
     return process is not None and _is_job(process, session=session)
 
 

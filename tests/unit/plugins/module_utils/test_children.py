@@ -33,15 +33,17 @@ print(pid)
 
 
 def test_a_child_is_found_with_its_command_and_its_parent() -> None:
-    child = subprocess.Popen(["sleep", "600"])
+    # What it prints shows that it has a command line: in the moment of its start a process has none yet.
+    child = subprocess.Popen(["sh", "-c", "echo ready; read end"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        child.stdout.readline()
         found = children.process(child.pid)
-        assert found == children.Process(child.pid, os.getpid(), os.geteuid(), "sleep 600")
+        assert found == children.Process(child.pid, os.getpid(), os.geteuid(), "sh -c echo ready; read end")
         assert children.processes()[child.pid] == found
         assert child.pid in children.descendants(os.getpid())
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
 
 def test_a_zombie_is_no_process() -> None:

@@ -30,6 +30,7 @@ OTHER = Job("8", PENDING)
         (Observed(ENDED), SUBMIT, rec.ENDED),
         (Observed(ENDED, named=(RUNS,)), SUBMIT, rec.ENDED),
         (Observed(ENDED, named=(OTHER,)), ADOPT, rec.ENDED),
+        (Observed(ENDED, named=(WAITS,)), ADOPT, rec.ENDED),
         (Observed(ENDED, trouble="squeue is down"), AWAIT, rec.ENDED),
         (Observed(INTENDED, age_seconds=1), AWAIT, rec.UNKNOWN),
         (Observed(INTENDED, age_seconds=31), SUBMIT, rec.UNKNOWN),

@@ -40,7 +40,7 @@ def _account(tmp_path):
 def write_job(layout, *, end):
     with open(layout.job_script, "w", encoding="utf-8") as stream:
         stream.write(JOB.format(end=end))
-    os.chmod(layout.job_script, 0o755)  # noqa: S103
+    os.chmod(layout.job_script, 0o755)
 
 
 def wanted(**values):

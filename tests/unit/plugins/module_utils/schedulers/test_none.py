@@ -152,7 +152,7 @@ def test_a_job_of_another_host_cannot_be_judged_here(account: Account) -> None:
 ])
 def test_what_nobody_here_can_grant_is_refused(account: Account, resources: Resources, words: str) -> None:
     with pytest.raises(BadInput) as raised:
-        account.submit(resources=resources)
+        account.scheduler.check(resources)
     name = words.split(":", maxsplit=1)[0]
     assert str(raised.value) == f"{words} Leave {name} out on this cluster"
 
