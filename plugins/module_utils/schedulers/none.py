@@ -34,6 +34,7 @@ _COMMAND = re.compile(
     r"(?:^|[ /])(?:job\.sh|hpc-session supervise) (?P<root>/.*)/sessions/(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*) \d+"
 )
 _START_SECONDS = 30
+_EXEC_SECONDS = 1.0
 _GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 
@@ -140,8 +141,10 @@ def _on_this_host(given: str) -> tuple[int, str, str]:
 
 def _runs(pid: int, *, session: str) -> bool:
     process = children.process(pid)
-    if process is not None and not process.command:
-        return process.uid == os.geteuid()  # in the moment of its start a process has no command line yet
+    deadline = time.monotonic() + _EXEC_SECONDS
+    while process is not None and not process.command and time.monotonic() < deadline:
+        time.sleep(0.005)  # in the moment of its start a process has no command line yet
+        process = children.process(pid)
     return process is not None and _is_job(process, session=session)
 
 
