@@ -13,13 +13,14 @@ from tests.machine import ROOT
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
-def _yaml(path: Path) -> Any:  # noqa: ANN401  (what YAML holds)
+def _yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_specs_and_defaults_agree(role: str) -> None:
-    options = _yaml(ROOT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    points = _yaml(ROOT / "roles" / role / "meta/argument_specs.yml")["argument_specs"].values()
+    options = {name: option for point in points for name, option in point["options"].items() if name.startswith(role)}
     defaults = {name: option["default"] for name, option in options.items()}
     assert defaults == _yaml(ROOT / "roles" / role / "defaults/main.yml")
 
