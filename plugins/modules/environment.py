@@ -31,7 +31,7 @@ options:
   path:
     description:
       - The environment's directory, or for V(existing) its C(jupyter) program; a leading C(~) is the home directory.
-    type: str
+    type: path
     required: true
   packages:
     description: The person's own packages, as pip takes them.
@@ -44,7 +44,7 @@ options:
     default: ""
   wheelhouse:
     description: A directory on the account with all wheels that are needed. If empty, the package index.
-    type: str
+    type: path
     default: ""
   debugger:
     description: Whether debugpy may be in it.
@@ -108,10 +108,10 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 ARGUMENTS = {
     "kind": {"type": "str", "choices": ["venv", "existing"], "default": "venv"},
-    "path": {"type": "str", "required": True},
+    "path": {"type": "path", "required": True},
     "packages": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str", "default": ""},
-    "wheelhouse": {"type": "str", "default": ""},
+    "wheelhouse": {"type": "path", "default": ""},
     "debugger": {"type": "bool", "default": False},
     "lock": {"type": "path"},
     "lock_sha256": {"type": "str"},
@@ -170,16 +170,15 @@ def _wish(module: AnsibleModule) -> environment.Wish:
 
 
 def _prefix(path: str) -> str:
-    if not path.startswith(("/", "~/")):
+    if not os.path.isabs(path):
         raise BadInput("jupyter_environment_path", f"{path!r} is relative", hint="Start it with / or ~/")
-    return os.path.abspath(os.path.expanduser(path))
+    return os.path.normpath(path)
 
 
 def _wheelhouse(path: str) -> str:
-    directory = os.path.abspath(os.path.expanduser(path)) if path else ""
-    if directory and not os.path.isdir(directory):
+    if path and not (os.path.isabs(path) and os.path.isdir(path)):
         raise BadInput("jupyter_environment_wheelhouse", f"there is no directory {path} on this account")
-    return directory
+    return path
 
 
 def _facts(found: environment.Environment) -> dict[str, object]:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+from typing import NoReturn
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import certificate
@@ -69,8 +70,12 @@ def test_a_damaged_certificate_is_noticed(pair: Pair) -> None:
     assert certificate.fingerprint(pair) == ""
 
 
+def _no_such_command(*_argv: object, **_options: object) -> NoReturn:
+    raise FileNotFoundError
+
+
 def test_a_missing_openssl_is_said_with_a_way_out(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificate, "run", lambda argv, timeout_seconds: (_ for _ in ()).throw(FileNotFoundError()))
+    monkeypatch.setattr(certificate, "run", _no_such_command)
     with pytest.raises(HpcJupyterError) as caught:
         certificate.make(Pair(str(tmp_path)), days=1)
     assert str(caught.value) == (
