@@ -104,6 +104,18 @@ class Access:
             raise NoSession(str(told["error"]))
         return _attached(told, account=self.cluster.account)
 
+    def observe(self, session: str) -> Mapping[str, Any]:
+        """The session as the scheduler confirms it, which takes longer than its record; empty if nobody can say."""
+        return _session_of(self.run([self.command, "status", "--session", session, "--json"]))
+
+
+def _session_of(answer: ssh.Answer) -> Mapping[str, Any]:
+    try:
+        [session] = json.loads(answer.stdout)
+    except (ValueError, TypeError):
+        return {}
+    return session if isinstance(session, dict) else {}
+
 
 _SSHS_OWN = re.compile(
     r"(?:ssh: |kex_exchange_identification|ssh_exchange_identification|channel \d+: |stdio forwarding failed"

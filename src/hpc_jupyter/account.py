@@ -10,8 +10,9 @@ import contextlib
 import difflib
 import io
 import os
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,13 +89,24 @@ def load(sources: Sequence[str]) -> Inventory:
     chosen = tuple(_source(text) for text in sources) or default_sources(os.environ)
     noise = io.StringIO()
     try:
-        with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise):
+        with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise), _imports_as_they_were():
             accounts = _read(chosen)
     except BadInput:
         raise
     except Exception as error:  # ansible raises classes of its own, and those of every plugin
         raise BadInput("inventory", f"{', '.join(chosen)} cannot be read: {_first_line(error)}") from error
     return Inventory(chosen, accounts)
+
+
+@contextlib.contextmanager
+def _imports_as_they_were() -> Iterator[None]:
+    """Ansible's loader for collections wants to import ours too, and refuses what it has not indexed."""
+    finders, hooks = list(sys.meta_path), list(sys.path_hooks)
+    try:
+        yield
+    finally:
+        sys.meta_path[:], sys.path_hooks[:] = finders, hooks
+        sys.path_importer_cache.clear()
 
 
 def _source(text: str) -> str:

@@ -120,7 +120,7 @@ def disconnect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import disconnect as command
 
     context = _context(ctx, values)
-    return _show(context, command.run(context, account, values["session"]))
+    return _show(context, command.run(account, values["session"]))
 
 
 @cli.command(short_help="Show sessions.", epilog=_examples("hpc-jupyter status", "hpc-jupyter status alice@lab --json"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -16,6 +18,7 @@ from hpc_jupyter.errors import NoForward, NoSession, Waiting
 from hpc_jupyter.forward import Forward, PortTaken, SshFailed
 from hpc_jupyter.processes import NOBODY, Process, this_process
 from hpc_jupyter.progress import Progress, describe
+from hpc_jupyter.results import Hints
 from hpc_jupyter.route import Route
 from hpc_jupyter.state import Held, Store, first_port
 
@@ -52,11 +55,12 @@ class Link:
 
 @dataclass(frozen=True)
 class Connector:
-    """Connects this machine to one session of one account."""
+    """Connects this machine to one session of one account; ``hints`` are for its messages."""
 
     access: Access
     session: str
     progress: Progress
+    hints: Hints
 
     @property
     def account(self) -> str:
@@ -71,7 +75,7 @@ class Connector:
     def attach(self) -> Attached:
         """The session's record and token; raises ``NoSession`` or ``Waiting`` unless it can be connected to."""
         attached = self.access.attach(self.session)
-        check_ready(attached.record)
+        check_ready(attached.record, self.hints)
         return attached
 
     def connect(self, attached: Attached, *, port: int = 0) -> Link:
@@ -80,6 +84,20 @@ class Connector:
             return self._on_this_machine(attached)
         with self.store.lock(self.session):
             return self.join(attached, port=port) or self._connect(attached, port=port)
+
+    @contextlib.contextmanager
+    def believing_the_scheduler(self) -> Iterator[None]:
+        """A record may say ``ready`` of a session that is gone: when it does not answer, the scheduler is asked.
+
+        Raises ``NoSession`` in place of ``NoForward`` if the session is over.
+        """
+        try:
+            yield
+        except NoForward:
+            seen = self.access.observe(self.session)
+            if seen.get("state") == rec.ENDED:
+                raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}") from None
+            raise
 
     def reconnect(self, attached: Attached, *, port: int) -> Link:
         """Connect again from the process that held the connection, on the port that open tabs know if it is free."""
@@ -93,23 +111,14 @@ class Connector:
             way = self.route(attached, held.port)
             if forward.ask(way.url, attached.token).ok:
                 return Link(attached, way, holder=held.holder)
-        self.end(held)
+        self.store.end(self.session)
         return None
-
-    def end(self, held: Held) -> bool:
-        """End what holds a connection, and what a killed holder left; whether there was anything."""
-        found = [process for process in (held.holder, held.ssh) if process.is_alive and process != this_process()]
-        for process in found:
-            process.end()
-        if found:
-            self.store.release(self.session)
-        return bool(found)
 
     def _on_this_machine(self, attached: Attached) -> Link:
         way = self.route(attached, 0)
         answer = forward.ask(way.url, attached.token)
         if not answer.ok:
-            raise NoForward(f"{self.account}: {answer.reason}. See: hpc-jupyter logs {self.account}")
+            raise NoForward(f"{self.account}: {answer.reason}. See: {self.hints.command('logs')}")
         self.store.write(self.session, Held(port=way.port))
         return Link(attached, way)
 
@@ -153,7 +162,7 @@ class Connector:
         return routes.plan(attached.record, self.access.cluster, config=self.access.files.config, port=port)
 
 
-def check_ready(record: Record) -> None:
+def check_ready(record: Record, hints: Hints) -> None:
     """Raise unless ``record`` is of a session that one can connect to, or try to while the scheduler is silent."""
     if record.state == rec.READY or (
         record.state == rec.UNKNOWN and record.base_url and (record.socket or record.port)
@@ -161,9 +170,5 @@ def check_ready(record: Record) -> None:
         return
     where = describe(vars(record))
     if record.state == rec.ENDED:
-        raise NoSession(f"{where}. Start a new one: hpc-jupyter launch {record.account}{_option(record.session)}")
-    raise Waiting(f"{record.account}: {where}. Watch it: hpc-jupyter launch {record.account}{_option(record.session)}")
-
-
-def _option(session: str) -> str:
-    return "" if session == "default" else f" --session {session}"
+        raise NoSession(f"{where}. Start a new one: {hints.command('launch')}")
+    raise Waiting(f"{record.account}: {where}. Watch it: {hints.command('launch')}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hpc_jupyter.access import Access
     from hpc_jupyter.account import Account, Inventory
+    from hpc_jupyter.connection import Connector
     from hpc_jupyter.progress import Progress
     from hpc_jupyter.results import Hints
 
@@ -49,6 +50,12 @@ class Context:
         finally:
             self.progress.done()
         return access
+
+    def connector(self, access: Access, session: str) -> Connector:
+        """What connects to a session of the account that ``access`` leads to."""
+        from hpc_jupyter.connection import Connector
+
+        return Connector(access, session, self.progress, self.hints(access.cluster.account, session))
 
     def hints(self, account: str, session: str = "default") -> Hints:
         """The commands a person may want next."""

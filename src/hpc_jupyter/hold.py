@@ -105,7 +105,7 @@ def _again(connector: Connector, link: Link) -> Link:
     connector.access.log_in(connector.progress, interactive=False)
     attached = connector.attach()
     connector.progress.done()
-    with connector.store.lock(connector.session):
+    with connector.store.lock(connector.session), connector.believing_the_scheduler():
         return connector.reconnect(attached, port=link.route.port)
 
 

@@ -21,6 +21,10 @@ from typing import Any, Self
 from hpc_jupyter.account import play_environment
 from hpc_jupyter.errors import Failure, Stopped
 
+CONNECT = "hpc.jupyter.connect"
+SESSION = "hpc.jupyter.session"
+"""Actions whose failure means something of its own."""
+
 _PREFIX = "hpc-jupyter-play-"
 _GRACE_SECONDS = 5.0
 _YOUNG_SECONDS = 60.0
@@ -38,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class HostResult:
-    """What came of one account: the last session named, all sessions seen, and why it failed, if it did."""
+    """What came of one account: the last session named, all sessions seen; why, and in which action, it failed."""
 
     account: str
     session: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +52,7 @@ class HostResult:
     unreachable: bool = False
     message: str = ""
     log_tail: tuple[str, ...] = ()
+    failed_action: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,8 @@ class _Reader:
         kind = _KINDS.get(event.get("event", ""))
         if kind and not data.get("ignore_errors"):
             step = Step(kind, account=data.get("host", ""), task=data.get("task", ""), result=_answer(data))
-            self._keep(step, unreachable=event["event"] == "runner_on_unreachable" or _is_connect(data))
+            action = str(data.get("resolved_action") or data.get("task_action") or "")
+            self._keep(step, action=action, unreachable=event["event"] == "runner_on_unreachable")
             self._watch(step)
         return False
 
@@ -261,7 +267,7 @@ class _Reader:
         if event.get("event") == "verbose" and len(self._noise) < 200:
             self._noise += text.splitlines()
 
-    def _keep(self, step: Step, *, unreachable: bool) -> None:
+    def _keep(self, step: Step, *, action: str, unreachable: bool) -> None:
         if step.kind not in ("ok", "failed"):
             return
         known = self._hosts.get(step.account, HostResult(step.account))
@@ -272,9 +278,10 @@ class _Reader:
             sessions=tuple(result.get("sessions", known.sessions)) if "sessions" in result else known.sessions,
             changed=known.changed or bool(result.get("changed")),
             failed=known.failed or failed,
-            unreachable=known.unreachable or (failed and unreachable),
+            unreachable=known.unreachable or unreachable or (failed and action == CONNECT),
             message=_message(result) if failed else known.message,
             log_tail=tuple(result.get("log_tail", ())) if failed else known.log_tail,
+            failed_action=action if failed else known.failed_action,
         )
 
     def result(self, *, succeeded: bool, interrupted: bool) -> PlayResult:
@@ -291,10 +298,6 @@ _KINDS = {
     "runner_on_failed": "failed",
     "runner_on_unreachable": "failed",
 }
-
-
-def _is_connect(data: Mapping[str, Any]) -> bool:
-    return str(data.get("task_action", "")).endswith("connect")
 
 
 def _answer(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
-from hpc_jupyter.processes import NOBODY, Process
+from hpc_jupyter.processes import NOBODY, Process, this_process
 
 _FIRST_PORT = 20000
 _PORTS = 10000
@@ -59,6 +59,16 @@ class Store:
         """Nobody holds the forward any more; the port is kept for next time."""
         with contextlib.suppress(OSError):
             self.write(session, replace(self.read(session), holder=NOBODY, ssh=NOBODY))
+
+    def end(self, session: str) -> bool:
+        """End what holds a connection, and what a killed holder left; whether there was anything."""
+        held = self.read(session)
+        found = [process for process in (held.holder, held.ssh) if process.is_alive and process != this_process()]
+        for process in found:
+            process.end()
+        if found:
+            self.release(session)
+        return bool(found)
 
     def sessions(self) -> list[str]:
         """The sessions that this machine has reached."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, SessionFailed, Unreachable
-from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
+from hpc_jupyter.play import SESSION, HostResult, Play, PlayResult, Step, run
 from hpc_jupyter.progress import Progress, describe
 
 _PASSING = ("queued", "unknown")
@@ -86,7 +86,8 @@ def check(result: PlayResult, account: str) -> None:
     detail = tuple(line for line in host.log_tail if line not in message)
     if host.unreachable:
         raise Unreachable(message)
-    raise SessionFailed(message, detail=detail) if host.session else Failure(message, detail=detail)
+    about_session = bool(host.session) or host.failed_action == SESSION
+    raise SessionFailed(message, detail=detail) if about_session else Failure(message, detail=detail)
 
 
 def _left(context: Context, account: str, session: Mapping[str, Any]) -> str:

@@ -29,11 +29,13 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import writ
 from hpc_jupyter.access import Access
 from hpc_jupyter.connection import Connector
 from hpc_jupyter.progress import Plain
+from hpc_jupyter.results import Hints
 
 TOKEN = "canary-token-0123456789"
 BASE_URL = "/0123456789abcdef/"
 _COMMAND = """\
 #!/bin/sh
+[ "$1" = status ] && exec cat "$(dirname "$0")/status.json"
 echo "some noise before"
 printf '%s ' "$5"
 cat "$(dirname "$0")/answer.json"
@@ -98,12 +100,16 @@ class World:
     @property
     def connector(self) -> Connector:
         """For the session called ``default``; what it says lands in ``said``."""
-        return Connector(self.access, "default", Plain(self.said))
+        return Connector(self.access, "default", Plain(self.said), Hints((), "me@lab"))
 
     def tell(self, **changes: Any) -> None:
         """Change what the account's own command answers about the session."""
         self.record = replace(self.record, **changes)
         self.answer({"record": asdict(self.record), "token": TOKEN})
+
+    def schedulers_word(self, **changes: Any) -> None:
+        """Change what the account's own command says when it asks the scheduler."""
+        (self.home / "root" / "status.json").write_text(json.dumps([asdict(replace(self.record, **changes))]))
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Set the whole answer."""
@@ -147,6 +153,7 @@ def world(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wo
         sshd=start_sshd(short_directory, port),
     )
     made.tell()
+    made.schedulers_word()
     yield made
     ssh.close_master(made.access.files)
     made.stop_sshd()

@@ -181,6 +181,11 @@ def test_one_account_that_cannot_be_reached_does_not_hide_the_others(environment
     assert row["problem"].startswith("lab: gateway gate.invalid: ")
 
 
+def test_an_account_without_sessions_is_asked_by_a_play(environment: dict[str, str]) -> None:
+    done = run(environment, "status", "local")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "local: no session\n", "")
+
+
 def test_the_accounts_are_listed_with_their_way(environment: dict[str, str]) -> None:
     done = run(environment, "accounts")
     assert done.stdout.splitlines() == [

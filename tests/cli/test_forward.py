@@ -23,7 +23,8 @@ def connect(world: World, port: int = 0) -> Link:
     """A connection that this process holds."""
     connector = world.connector
     connector.access.log_in(connector.progress, interactive=False)
-    return connector.connect(connector.attach(), port=port)
+    with connector.believing_the_scheduler():
+        return connector.connect(connector.attach(), port=port)
 
 
 def test_a_session_is_reached_and_the_port_is_the_same_next_time(world: World) -> None:
@@ -204,6 +205,16 @@ def test_mending_goes_on_while_the_cluster_is_away(world: World) -> None:
     hold.close(mended)
     hold.close(link)
     assert said[0].startswith("Still trying: lab: login host 127.0.0.1: port ")
+
+
+def test_a_record_that_says_ready_of_a_lost_session_is_not_believed(world: World) -> None:
+    world.tell(socket=str(world.home / "gone"))
+    world.schedulers_word(state="ended", how="lost", reason="NODE_FAIL")
+    with pytest.raises(NoSession) as told:
+        connect(world)
+    assert str(told.value) == (
+        "Session default has ended (lost: NODE_FAIL). Start a new one: hpc-jupyter launch me@lab"
+    )
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def test_values_are_data(tmp_path: Path) -> None:
 
 def test_a_failure_is_told_as_it_is(tmp_path: Path, temporary: Path) -> None:
     result = run(play(tmp_path, "    - ansible.builtin.fail: {msg: 'the disk is full on c2'}\n"), quiet)
-    failed = HostResult("here", failed=True, message="the disk is full on c2")
+    action = "ansible.builtin.fail"
+    failed = HostResult("here", failed=True, message="the disk is full on c2", failed_action=action)
     assert result == PlayResult(succeeded=False, hosts={"here": failed}, message="the disk is full on c2")
     assert list(temporary.iterdir()) == []
 

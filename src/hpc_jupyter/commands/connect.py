@@ -22,7 +22,7 @@ from hpc_jupyter.results import Connected
 def run(context: Context, name: str, session: str, connection: Connection) -> Link:
     """Connect to the session called ``session``."""
     check(context.account(name).cluster, connection)
-    return link(context, Connector(context.access(name), session, context.progress), connection)
+    return link(context, context.connector(context.access(name), session), connection)
 
 
 def check(cluster: Cluster, connection: Connection) -> None:
@@ -37,9 +37,10 @@ def link(context: Context, connector: Connector, connection: Connection) -> Link
     """A proven connection to a session that is ready: held by this process, by one in the background, or by none."""
     attached = connector.attach()
     try:
-        if connection.detach and not connector.access.cluster.local:
-            return background.start(context, connector, attached, port=connection.port)
-        return connector.connect(attached, port=connection.port)
+        with connector.believing_the_scheduler():
+            if connection.detach and not connector.access.cluster.local:
+                return background.start(context, connector, attached, port=connection.port)
+            return connector.connect(attached, port=connection.port)
     finally:
         context.progress.done()
 
@@ -81,7 +82,7 @@ def present(context: Context, found: Link, connection: Connection) -> Exit:
 
 def _connector(context: Context, found: Link) -> Connector:
     cluster = context.account(found.record.account).cluster
-    return Connector(Access.to(cluster), found.record.session, context.progress)
+    return context.connector(Access.to(cluster), found.record.session)
 
 
 def _open(context: Context, connector: Connector, found: Link, connection: Connection) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 
-from hpc_jupyter.access import Access
-from hpc_jupyter.connection import Connector
-from hpc_jupyter.context import Context
 from hpc_jupyter.results import Done
+from hpc_jupyter.state import Store
 
 
-def run(context: Context, name: str, session: str) -> Done:
-    """End the holder and its ssh; contacts nobody."""
+def run(name: str, session: str) -> Done:
+    """End the holder and its ssh; contacts nobody, needs no inventory."""
     session_name(session)
-    cluster = context.account(name).cluster
-    connector = Connector(Access.to(cluster), session, context.progress)
-    held = connector.store.read(session)
-    ended = connector.end(held)
+    ended = Store(name).end(session)
     text = (
         f"Disconnected from session {session} of {name}; the session goes on"
         if ended

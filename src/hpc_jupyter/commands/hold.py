@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hpc_jupyter.connection import Connector
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.hold import hold
@@ -11,7 +10,7 @@ from hpc_jupyter.hold import hold
 def run(context: Context, name: str, session: str, port: int) -> Exit:
     """Connect and hold until the session is over or somebody ends this process."""
     access = context.access(name, interactive=False)
-    connector = Connector(access, session, context.progress)
+    connector = context.connector(access, session)
     found = connector.connect(connector.attach(), port=port)
     if found.forward is not None:
         hold(connector, found, context.progress.say)

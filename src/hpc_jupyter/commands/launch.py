@@ -9,11 +9,11 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 from hpc_jupyter import options
-from hpc_jupyter.access import Access, needs_setup
+from hpc_jupyter.access import needs_setup
 from hpc_jupyter.commands import connect, setup
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import Failure, SessionFailed, Unreachable, Waiting
+from hpc_jupyter.errors import NoSession, SessionFailed, Waiting
 from hpc_jupyter.play import HostResult
 from hpc_jupyter.progress import describe
 from hpc_jupyter.watch import play
@@ -30,10 +30,13 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
             "Warning: running as root; whoever is in this JupyterLab can do everything on this machine"
         )
     access = context.access(name)
-    connector = Connector(access, wanted.session, context.progress)
-    if _is_ready(connector):
-        return connect.link(context, connector, wanted.connection)
-    _set_up(context, access)
+    connector = context.connector(access, wanted.session)
+    installed = access.installed_version()
+    found = _if_ready(context, connector, wanted.connection) if installed else None
+    if found is not None:
+        return found
+    if needs_setup(installed):
+        _set_up(context, name, installed)
     context.progress.now(f"Looking for session {wanted.session} of {name}")
     result = play(
         context, "hpc.jupyter.launch", name, {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
@@ -42,23 +45,18 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
     return connect.link(context, connector, wanted.connection)
 
 
-def _is_ready(connector: Connector) -> bool:
-    """Whether there is nothing to do but to connect; asked without a play, since that is the common case."""
+def _if_ready(context: Context, connector: Connector, connection: options.Connection) -> Link | None:
+    """The connection, where there is nothing to do but to connect: the common case needs no play."""
     try:
-        return connector.access.attach(connector.session).record.state == rec.READY
-    except Unreachable:
-        raise
-    except Failure:
-        return False
+        return connect.link(context, connector, connection)
+    except (NoSession, Waiting):
+        return None
 
 
-def _set_up(context: Context, access: Access) -> None:
-    account = access.cluster.account
-    installed = access.installed_version()
-    if needs_setup(installed):
-        why = f"was set up by release {installed}" if installed else "has not been set up yet"
-        context.progress.say(f"{account} {why}; doing that now, which may take some minutes")
-        setup.run(context, account, variables={}, secrets={})
+def _set_up(context: Context, account: str, installed: str) -> None:
+    why = f"was set up by release {installed}" if installed else "has not been set up yet"
+    context.progress.say(f"{account} {why}; doing that now, which may take some minutes")
+    setup.run(context, account, variables={}, secrets={})
 
 
 def _check(context: Context, result: HostResult, name: str) -> None:
