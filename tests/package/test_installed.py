@@ -22,7 +22,8 @@ def test_the_command_of_the_wheel_shows_its_help(from_wheel: Environment, comman
 def test_a_playbook_is_found_by_name(request: pytest.FixtureRequest, source: str, playbook: str) -> None:
     environment: Environment = request.getfixturevalue(source)
     shown = environment.run("ansible-playbook", f"hpc.jupyter.{playbook}", "--syntax-check", "-i", "localhost,")
-    assert shown.strip() == f"playbook: hpc.jupyter.{playbook}"
+    assert shown.startswith(f"\nplaybook: {environment.path.parent}/")
+    assert shown.endswith(f"/ansible_collections/hpc/jupyter/playbooks/{playbook}.yml\n")
 
 
 @pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
