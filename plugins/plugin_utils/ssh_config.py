@@ -49,7 +49,7 @@ PermitLocalCommand no
 RemoteCommand none
 RequestTTY auto
 LogLevel INFO
-ServerAliveInterval 15
+ServerAliveInterval 10
 ServerAliveCountMax 3""".splitlines()
 _SINCE_8_7 = ["SessionType default", "ForkAfterAuthentication no", "StdinNull no"]
 
