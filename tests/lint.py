@@ -8,6 +8,8 @@ import time
 
 from tests import machine
 
+HOME = machine.BUILD / "lint-home"
+"""Some linters leave logs and caches in the home directory."""
 COLLECTION = ".build/ansible_collections/hpc/jupyter"
 
 
@@ -37,8 +39,9 @@ def _shell_scripts() -> list[str]:
 def lint(name: str, argv: list[str]) -> bool:
     """Run one linter; its output is shown when it complains."""
     began = time.monotonic()
+    HOME.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        argv, cwd=machine.ROOT, env=machine.environment(), check=False, text=True, timeout=300,
+        argv, cwd=machine.ROOT, env={**machine.environment(), "HOME": str(HOME)}, check=False, text=True, timeout=300,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     print(f"{name:<20} {'FAILED' if done.returncode else 'ok':<6} {time.monotonic() - began:5.1f} s", flush=True)

@@ -103,8 +103,10 @@ def source(name: str) -> bytes:
     """The source of one module, from a file or an archive."""
     spec = importlib.util.find_spec(name)
     loader = spec.loader if spec is not None else None
-    text = loader.get_source(name) if loader is not None and hasattr(loader, "get_source") else None
-    return (text or "").encode("utf-8")
+    text: object = loader.get_source(name) if loader is not None and hasattr(loader, "get_source") else None
+    if isinstance(text, bytes):  # from Ansible's own loader
+        return text
+    return str(text or "").encode("utf-8")
 
 
 def _is_ours(name: str) -> bool:
