@@ -56,7 +56,8 @@ class Install:
         inside, uv = lab.host(host), f"{TOOLS}/uv"
         inside.run([uv, "venv", "--clear", "--offline", "--python", "/usr/bin/python3", self.target], timeout=120)
         argv = [uv, "pip", "install", "--offline", "--no-index", "--no-cache", "--python", f"{self.target}/bin/python"]
-        inside.run([*argv, "--no-deps", "--find-links", self.wheels, *self.requirements], timeout=300)
+        options = ["--compile-bytecode", "--no-deps", "--find-links", self.wheels]
+        inside.run([*argv, *options, *self.requirements], timeout=300)
         (self.kept / "made").touch()
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Callable, NoReturn, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils import session
+from ansible_collections.hpc.jupyter.plugins.module_utils import session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     Busy,
@@ -311,14 +311,4 @@ def _attached(options: argparse.Namespace) -> tuple[dict[str, object], int]:
 
 
 def _line(view: View) -> str:
-    """One line that says what a session is doing."""
-    record = view.record
-    if record is None:
-        return "no session"
-    state = f"ended ({record.how})" if record.state == rec.ENDED else record.state
-    parts = [f"session {record.session}: {state}"]
-    parts += [f"job {record.job_id}"] if record.job_id else []
-    parts += [f"on {record.node}"] if record.node else []
-    parts += [f"until {record.ends_at}"] if record.ends_at and record.state == rec.READY else []
-    parts += [f"expected to start {view.starts_at}"] if view.starts_at else []
-    return ", ".join(parts) + (f": {record.reason}" if record.reason else "")
+    return words.line(view.to_dict()) if view.record else "no session"

@@ -9,35 +9,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import way
-
-_STATES = {
-    "intended": "is being submitted",
-    "submitted": "is submitted",
-    "queued": "waits in the queue",
-    "starting": "is starting",
-    "ready": "is ready",
-    "unknown": "cannot be seen now",
-}
-
-
-def session_line(record: Mapping[str, Any]) -> str:
-    """One line that says what a session is doing."""
-    text = f"session {record['session']} of {record['account']} {_state(record)}"
-    node = f" on {record['node']}" if record["node"] else ""
-    job = f" (job {record['job_id']})" if record["job_id"] else ""
-    reason = f": {record['reason']}" if record["reason"] else ""
-    return f"{text}{node}{job}{reason}{_times(record)}"
-
-
-def _state(record: Mapping[str, Any]) -> str:
-    return f"ended ({record['how']})" if record["state"] == "ended" else _STATES.get(record["state"], record["state"])
-
-
-def _times(record: Mapping[str, Any]) -> str:
-    if record["state"] == "queued" and record.get("starts_at"):
-        return f", expected to start {record['starts_at']}"
-    return f", until {record['ends_at']}" if record["state"] == "ready" and record["ends_at"] else ""
 
 
 def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int = 8888) -> list[str]:
@@ -53,7 +26,7 @@ def _not_ready(record: Mapping[str, Any]) -> list[str]:
     """What to do about a session that is not there yet."""
     account, name = record["account"], record["session"]
     return [
-        session_line(record),
+        line(record),
         f"Look again: ansible-playbook hpc.jupyter.launch --limit {account}{_session_option(name)}",
         f"Give it up: ansible-playbook hpc.jupyter.stop --limit {account}{_session_option(name)}",
     ]
@@ -66,7 +39,7 @@ def _ready(record: Mapping[str, Any], cluster: Mapping[str, Any], *, config: str
     on_account = show_url if cluster["local"] else shlex.join(["ssh", "-F", config, cluster["name"], show_url])
     forward = [f"Forward it, and leave this running: {chosen.command}"] if chosen.forward else []
     return [
-        session_line(record),
+        line(record),
         *forward,
         f"Open {chosen.url}",
         f"Log in with your password, or take the whole URL from: {on_account}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
 
@@ -17,7 +18,7 @@ from hpc_jupyter.access import Access, Attached
 from hpc_jupyter.errors import NoForward, NoSession, Waiting
 from hpc_jupyter.forward import Forward, PortTaken, SshFailed
 from hpc_jupyter.processes import NOBODY, Process, this_process
-from hpc_jupyter.progress import Progress, describe
+from hpc_jupyter.progress import Progress
 from hpc_jupyter.results import Hints
 from hpc_jupyter.route import Route
 from hpc_jupyter.state import Held, Store, first_port

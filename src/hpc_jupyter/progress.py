@@ -4,20 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, Protocol, TextIO
-
-_REASONS = {
-    "Resources": "no free nodes yet",
-    "Priority": "other jobs come first",
-    "Dependency": "waits for another job",
-    "BeginTime": "its start time has not come",
-    "Reservation": "waits for its reservation",
-    "Licenses": "waits for a licence",
-    "JobHeldUser": "held by its owner",
-    "JobHeldAdmin": "held by an administrator",
-    "None": "the scheduler has not looked at it yet",
-}
+from typing import Protocol, TextIO
 
 
 class Progress(Protocol):
@@ -101,53 +88,3 @@ def choose(stream: TextIO | None = None) -> Progress:
     target = stream or sys.stderr
     can = target.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     return Live(target) if can else Plain(target)
-
-
-def describe(session: Mapping[str, Any]) -> str:
-    """One line on where a session stands, from a record as answers give it."""
-    state, job = str(session.get("state", "")), _job(session)
-    if state == "queued":
-        return f"{job} waits in the queue{_why(session)}{_when(session)}"
-    if state in ("intended", "submitted"):
-        return f"Submitted{' as ' + job[0].lower() + job[1:] if session.get('job_id') else ''}"
-    if state == "starting":
-        return f"{job} started{_on(session)}; Jupyter is starting"
-    if state == "ready":
-        return f"Ready{_on(session)}"
-    if state == "unknown":
-        return f"The scheduler cannot be asked: {session.get('reason', '')}"
-    return f"Session {session.get('session', '')} has ended ({_end(session)})"
-
-
-def _job(session: Mapping[str, Any]) -> str:
-    return f"Job {session['job_id']}" if session.get("job_id") else "The job"
-
-
-def _on(session: Mapping[str, Any]) -> str:
-    return f" on {session['node']}" if session.get("node") else ""
-
-
-def _why(session: Mapping[str, Any]) -> str:
-    reason = str(session.get("reason", ""))
-    if not reason:
-        return ""
-    return f": {_REASONS[reason]} ({reason})" if reason in _REASONS else f": {reason}"
-
-
-def _when(session: Mapping[str, Any]) -> str:
-    return f"; expected to start at {local_time(session['starts_at'])}" if session.get("starts_at") else ""
-
-
-def _end(session: Mapping[str, Any]) -> str:
-    return ": ".join(str(session[key]) for key in ("how", "reason") if session.get(key)) or "no reason given"
-
-
-def local_time(text: str) -> str:
-    """A record's UTC time as this machine's clock shows it; anything else as it is."""
-    from datetime import UTC, datetime
-
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).astimezone()
-    except ValueError:
-        return text
-    return moment.strftime("%H:%M" if moment.date() == datetime.now().astimezone().date() else "%a %d %b %H:%M")

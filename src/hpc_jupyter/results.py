@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, local_time
+
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.progress import describe, local_time
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,9 @@ class AccountStatus:
         return [self._line(session) for session in self.sessions]
 
     def _line(self, session: Mapping[str, Any]) -> str:
-        name = str(session.get("session", ""))
-        port = dict(self.ports).get(name, 0)
-        has_end = session.get("state") == "ready" and session.get("ends_at")
-        until = f", until {local_time(session['ends_at'])}" if has_end else ""
+        port = dict(self.ports).get(str(session["session"]), 0)
         here = f"; connected here on port {port}" if port else ""
-        return f"{self.account} {name}: {describe(session)}{until}{here}"
+        return f"{line(session)}{here}"
 
 
 @dataclass(frozen=True)

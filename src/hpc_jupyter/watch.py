@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
+
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, SessionFailed, Unreachable
 from hpc_jupyter.play import SESSION, HostResult, Play, PlayResult, Step, run
-from hpc_jupyter.progress import Progress, describe
+from hpc_jupyter.progress import Progress
 
 _PASSING = ("queued", "unknown")
 _PATIENCE_SECONDS = 2.0

@@ -6,10 +6,11 @@ import io
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter.access import needs_setup
 from hpc_jupyter.play import Step
-from hpc_jupyter.progress import Plain, describe
+from hpc_jupyter.progress import Plain
 from hpc_jupyter.results import Hints
 from hpc_jupyter.watch import Watcher
 
@@ -28,7 +29,7 @@ from hpc_jupyter.watch import Watcher
             "Job 17 waits in the queue: QOSMaxJobsPerUserLimit; expected to start at soon",
         ),
         ({"state": "starting", "job_id": "17", "node": "c2"}, "Job 17 started on c2; Jupyter is starting"),
-        ({"state": "ready", "job_id": "17", "node": "c2"}, "Ready on c2"),
+        ({"state": "ready", "job_id": "17", "node": "c2"}, "Ready on c2 as job 17"),
         ({"state": "unknown", "reason": "squeue: timeout"}, "The scheduler cannot be asked: squeue: timeout"),
         (
             {"state": "ended", "session": "gpu", "how": "time limit", "reason": "TIMEOUT"},
@@ -52,7 +53,7 @@ def test_each_state_is_told_once() -> None:
         "Submitted as job 17",
         "Job 17 waits in the queue: no free nodes yet (Resources)",
         "Job 17 started on c2; Jupyter is starting",
-        "Ready on c2",
+        "Ready on c2 as job 17",
     ]
 
 

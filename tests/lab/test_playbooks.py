@@ -46,11 +46,11 @@ def test_a_session_from_launch_to_stop(alice: Laptop, lab: Lab) -> None:
 
     second = alice.play("launch")
     assert changed(second) == 0
-    assert f"session default of alice@lab is ready on {record['node']} (job {record['job_id']})" in second.stdout
+    assert f"alice@lab default: Ready on {record['node']} as job {record['job_id']}" in second.stdout
     assert alice.squeue() == [job]
 
-    assert "is ready on" in alice.play("status", "--check").stdout
-    assert "is ready on" in alice.play("status").stdout
+    assert "Ready on" in alice.play("status", "--check").stdout
+    assert "Ready on" in alice.play("status").stdout
     assert "hpc-jupyter: session default is ready" in alice.play("logs").stdout
 
     assert changed(alice.play("stop", "--check", "--diff")) == 1
@@ -59,7 +59,7 @@ def test_a_session_from_launch_to_stop(alice: Laptop, lab: Lab) -> None:
     assert alice.squeue() == []
     assert left_on_nodes(lab) == []
     assert changed(alice.play("stop")) == 0
-    assert "session default of alice@lab ended (stopped)" in alice.play("status").stdout
+    assert "alice@lab default: Session default has ended (stopped" in alice.play("status").stdout
 
 
 def test_the_printed_ssh_command_and_url_work_when_pasted(alice: Laptop, lab: Lab) -> None:

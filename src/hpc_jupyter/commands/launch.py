@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
 from hpc_jupyter.access import needs_setup
@@ -15,7 +16,6 @@ from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import NoSession, SessionFailed, Waiting
 from hpc_jupyter.play import HostResult
-from hpc_jupyter.progress import describe
 from hpc_jupyter.watch import play
 
 _WATCH_SECONDS = 30 * 24 * 3600

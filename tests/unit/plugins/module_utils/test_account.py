@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import tempfile
 from typing import IO
 
 import pytest
@@ -76,7 +77,7 @@ def _on_a_full_disk(**_options: str) -> IO[bytes]:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_said_in_words(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The device stands in for a full file system; the error is the kernel's own.
-    monkeypatch.setattr(account.tempfile, "TemporaryFile", _on_a_full_disk)
+    monkeypatch.setattr(tempfile, "TemporaryFile", _on_a_full_disk)
     with pytest.raises(HpcJupyterError) as caught:
         account.check_usable(Layout(str(tmp_path)), allow_root=True, probe=True)
     assert str(caught.value) == (

@@ -36,6 +36,7 @@ def test_a_child_is_found_with_its_command_and_its_parent() -> None:
     # What it prints shows that it has a command line: in the moment of its start a process has none yet.
     child = subprocess.Popen(["sh", "-c", "echo ready; read end"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert child.stdout
         child.stdout.readline()
         found = children.process(child.pid)
         assert found == children.Process(child.pid, os.getpid(), os.geteuid(), "sh -c echo ready; read end")

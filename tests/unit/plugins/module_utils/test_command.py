@@ -86,7 +86,8 @@ def test_status_has_a_line_for_every_session(root: Path, capsys: pytest.CaptureF
     _write(root, replace(_ENDED, session="other", how="failed", reason="no JupyterLab", node="c1", job_id="7"))
     assert command.main(["status"]) == 0
     assert capsys.readouterr().out == (
-        "session default: ended (idle): unused\nsession other: ended (failed), job 7, on c1: no JupyterLab\n")
+        "alice@lab default: Session default has ended (idle: unused)\n"
+        "alice@lab other: Session other has ended (failed: no JupyterLab)\n")
 
 
 def test_status_as_json_is_a_list_of_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +104,7 @@ def test_status_as_json_is_a_list_of_records(root: Path, capsys: pytest.CaptureF
 def test_the_url_carries_the_token_for_its_owner(
     root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], record: dict[str, object], port: int
 ) -> None:
-    _write(root, replace(_ENDED, state=rec.READY, base_url="/0123/", **record))  # type: ignore[arg-type]
+    _write(root, replace(_ENDED, state=rec.READY, base_url="/0123/", **record))
     assert command.main(["url", *arguments]) == 0
     assert capsys.readouterr().out == f"http://127.0.0.1:{port}/0123/lab?token=t0ken\n"
 

@@ -8,13 +8,14 @@ import json
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import lock
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 
 
-def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path):
+def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     first, second = (lock.held(path, wait_seconds=0, what="session default") for _each in range(2))
     with first, pytest.raises(Busy) as caught, second:
@@ -26,7 +27,7 @@ def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path):
     assert not os.path.exists(path)
 
 
-def test_the_lock_of_a_dead_process_is_broken(tmp_path):
+def test_the_lock_of_a_dead_process_is_broken(tmp_path: Path) -> None:
     process = subprocess.Popen(["true"])
     process.wait(timeout=10)
     path = tmp_path / "lock"
@@ -35,7 +36,7 @@ def test_the_lock_of_a_dead_process_is_broken(tmp_path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
-def test_the_lock_of_another_host_holds_for_its_lease(tmp_path):
+def test_the_lock_of_another_host_holds_for_its_lease(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
     with pytest.raises(Busy, match="by process 1 on elsewhere"), lock.held(str(path), wait_seconds=0, what="x"):
@@ -46,7 +47,7 @@ def test_the_lock_of_another_host_holds_for_its_lease(tmp_path):
         pass
 
 
-def test_a_torn_lock_ends_with_its_lease(tmp_path):
+def test_a_torn_lock_ends_with_its_lease(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("")
     with pytest.raises(Busy), lock.held(str(path), wait_seconds=0, what="x"):

@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import record
@@ -16,7 +17,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import RecordEr
 EXAMPLE = record.Record("s", "cori", "alice@cori", "slurm", generation=3, state=record.READY, addresses=["10.0.0.1"])
 
 
-def test_a_record_survives_its_file_and_is_private(tmp_path):
+def test_a_record_survives_its_file_and_is_private(tmp_path: Path) -> None:
     path = str(tmp_path / "record.json")
     record.write(path, EXAMPLE)
     assert record.read(path) == EXAMPLE
@@ -31,16 +32,16 @@ def test_a_record_survives_its_file_and_is_private(tmp_path):
      b'{"schema": 1, "session": "s", "cluster": "c", "account": "a", "scheduler": "s", "port": true}',
      b'{"schema": 1, "session": "s", "cluster": "c", "account": "a", "scheduler": "s", "addresses": [1]}'],
 )
-def test_what_is_torn_or_foreign_is_no_record(content):
+def test_what_is_torn_or_foreign_is_no_record(content: bytes) -> None:
     assert record.parse(content, path="record.json") is None
 
 
-def test_unknown_fields_of_the_same_schema_are_passed_over():
+def test_unknown_fields_of_the_same_schema_are_passed_over() -> None:
     content = b'{"schema": 1, "session": "s", "cluster": "c", "account": "a", "scheduler": "s", "later": 1}'
     assert record.parse(content, path="x") == record.Record("s", "c", "a", "s")
 
 
-def test_a_newer_schema_is_a_clear_error():
+def test_a_newer_schema_is_a_clear_error() -> None:
     with pytest.raises(RecordError) as caught:
         record.parse(b'{"schema": 2, "version": "9.1.0"}', path="/x/record.json")
     assert str(caught.value) == (
@@ -48,15 +49,15 @@ def test_a_newer_schema_is_a_clear_error():
     )
 
 
-def test_an_absent_record_is_none(tmp_path):
+def test_an_absent_record_is_none(tmp_path: Path) -> None:
     assert record.read(str(tmp_path / "none")) is None
 
 
-def test_updates_from_many_writers_are_none_lost(tmp_path):
+def test_updates_from_many_writers_are_none_lost(tmp_path: Path) -> None:
     path = str(tmp_path / "record.json")
     record.write(path, replace(EXAMPLE, generation=0))
 
-    def count():
+    def count() -> None:
         for _each in range(10):
             record.update(path, lambda latest: replace(latest, generation=latest.generation + 1))
 
@@ -69,7 +70,7 @@ def test_updates_from_many_writers_are_none_lost(tmp_path):
     assert os.listdir(tmp_path) == ["record.json"]
 
 
-def test_an_update_may_leave_the_record_as_it_is(tmp_path):
+def test_an_update_may_leave_the_record_as_it_is(tmp_path: Path) -> None:
     path = str(tmp_path / "record.json")
     record.write(path, EXAMPLE)
     assert record.update(path, lambda _latest: None) is None

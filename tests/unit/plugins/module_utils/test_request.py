@@ -15,12 +15,12 @@ WALLTIME_HINT = 'Write [D-]H:MM:SS in quotes, such as "2:00:00" for two hours or
     ("text", "seconds"),
     [("0:01:00", 60), ("2:00:00", 7200), ("02:30:15", 9015), ("1-12:00:00", 129600), ("100:00:00", 360000)],
 )
-def test_a_walltime_is_read(text, seconds):
+def test_a_walltime_is_read(text: str, seconds: int) -> None:
     assert request.time_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["2:00", "1:60", "0", "forever", "7200", "1:00:60", "-1:00:00", "2:00:00\n", ""])
-def test_what_is_no_walltime_is_refused_with_an_example(text):
+def test_what_is_no_walltime_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         request.time_seconds(text)
     assert str(caught.value) == f"time: {text!r} is not a walltime. {WALLTIME_HINT}"
@@ -59,41 +59,41 @@ def test_what_is_no_walltime_is_refused_with_an_example(text):
         ("time", "1:60", f"time: '1:60' is not a walltime. {WALLTIME_HINT}"),
     ],
 )
-def test_a_bad_resource_is_refused_by_name(name, value, message):
+def test_a_bad_resource_is_refused_by_name(name: str, value: object, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         request.build_resources({name: value})
     assert str(caught.value) == message
 
 
-def test_an_unknown_resource_is_refused():
+def test_an_unknown_resource_is_refused() -> None:
     with pytest.raises(BadInput, match=r"^cpu: is not a resource. Known are: time, cpus, memory"):
         request.build_resources({"cpu": "1"})
 
 
-def test_what_was_not_asked_for_stays_empty():
+def test_what_was_not_asked_for_stays_empty() -> None:
     assert request.build_resources({"time": None, "cpus": ""}) == request.Resources()
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "..", "x" * 33, "a\n", "$(id)"])
-def test_a_bad_session_name_is_refused(name):
+def test_a_bad_session_name_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match=r"^session: .* is not allowed. Use up to 32 letters"):
         request.session_name(name)
 
 
 @pytest.mark.parametrize("path", ["notes", "~other", "./x"])
-def test_a_relative_directory_is_refused(path):
+def test_a_relative_directory_is_refused(path: str) -> None:
     with pytest.raises(BadInput) as caught:
         request.check_directory(path)
     assert str(caught.value) == f"directory: {path!r} is relative. Start it with / or ~/"
 
 
 @pytest.mark.parametrize("path", ["/a/{{ b }}", "/a/$(id)", "~/it's \"here\"", "/a/`b`"])
-def test_signs_in_a_directory_are_only_signs(path):
+def test_signs_in_a_directory_are_only_signs(path: str) -> None:
     wanted = request.build(session="s", account="a@c", cluster="c", scheduler="none", directory=path)
     assert request.from_json(wanted.to_json()).directory == path
 
 
-def test_a_request_survives_its_file():
+def test_a_request_survives_its_file() -> None:
     wanted = request.build(
         session="s", account="a@c", cluster="c", scheduler="slurm", idle_seconds=60,
         resources={"time": "2:00:00", "gpus": "a100:2", "exclusive": True, "extra": ["--licenses=a:1"]},
@@ -102,6 +102,6 @@ def test_a_request_survives_its_file():
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"session": "s"}', b"\xff"])
-def test_a_torn_request_is_refused(content):
+def test_a_torn_request_is_refused(content: bytes) -> None:
     with pytest.raises(BadInput, match=r"^request.json: is not a request"):
         request.from_json(content)

@@ -9,6 +9,8 @@ import os
 import stat
 import threading
 import time
+from pathlib import Path
+from typing import Any, Iterator
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan, request, session
@@ -16,6 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
 
 JOB = """#!/bin/sh
 trap 'exit 0' TERM
@@ -25,7 +28,7 @@ echo "hello from the job"
 
 
 @pytest.fixture(name="account")
-def _account(tmp_path):
+def _account(tmp_path: Path) -> Iterator[tuple[Layout, Scheduler]]:
     layout = Layout.at(str(tmp_path / "root"))
     os.makedirs(layout.root)
     write_job(layout, end="while :; do sleep 0.05; done")
@@ -37,17 +40,17 @@ def _account(tmp_path):
     session.stop(layout, "default", scheduler, seconds=30)
 
 
-def write_job(layout, *, end):
+def write_job(layout: Layout, *, end: str) -> None:
     with open(layout.job_script, "w", encoding="utf-8") as stream:
         stream.write(JOB.format(end=end))
     os.chmod(layout.job_script, 0o755)
 
 
-def wanted(**values):
+def wanted(**values: Any) -> request.Request:
     return request.build(session="default", account="me@here", cluster="here", scheduler="none", **values)
 
 
-def test_a_second_launch_finds_the_first(account):
+def test_a_second_launch_finds_the_first(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     first = session.find_or_submit(wanted(), layout, scheduler)
     second = session.find_or_submit(wanted(), layout, scheduler)
@@ -56,7 +59,7 @@ def test_a_second_launch_finds_the_first(account):
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
-def test_two_launches_at_once_make_one_job(account):
+def test_two_launches_at_once_make_one_job(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     outcomes = []
     launches = [
@@ -71,7 +74,7 @@ def test_two_launches_at_once_make_one_job(account):
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
-def test_secrets_are_private_fresh_and_not_in_the_answer(account):
+def test_secrets_are_private_fresh_and_not_in_the_answer(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     files = layout.session("default")
     tokens = []
@@ -89,7 +92,7 @@ def test_secrets_are_private_fresh_and_not_in_the_answer(account):
     assert set(modes.values()) == {0o600}, modes
 
 
-def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account):
+def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     first = session.find_or_submit(wanted(), layout, scheduler).after.record
     path = layout.session("default").record
@@ -99,7 +102,9 @@ def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account):
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
-def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(account, monkeypatch):
+def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
     layout, scheduler = account
     monkeypatch.setattr(plan, "AMBIGUOUS_SECONDS", 1.0)
     path = layout.session("default").record
@@ -109,7 +114,7 @@ def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(account, monke
     assert (done.changed, done.after.record.generation) == (True, 5)
 
 
-def test_a_job_without_a_record_is_adopted(account):
+def test_a_job_without_a_record_is_adopted(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     first = session.find_or_submit(wanted(), layout, scheduler).after.record
     os.unlink(layout.session("default").record)
@@ -118,7 +123,7 @@ def test_a_job_without_a_record_is_adopted(account):
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
-def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account):
+def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     session.find_or_submit(wanted(), layout, scheduler)
     done = session.stop(layout, "default", scheduler, seconds=30)
@@ -127,7 +132,7 @@ def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account):
     assert session.stop(layout, "default", scheduler, seconds=30).changed is False
 
 
-def test_waiting_ends_when_the_job_dies(account):
+def test_waiting_ends_when_the_job_dies(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     write_job(layout, end="sleep 0.5; exit 3")
     session.find_or_submit(wanted(), layout, scheduler)
@@ -138,13 +143,13 @@ def test_waiting_ends_when_the_job_dies(account):
     assert rec.read(layout.session("default").record).state == rec.ENDED
 
 
-def test_waiting_leaves_what_is_still_starting(account):
+def test_waiting_leaves_what_is_still_starting(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     session.find_or_submit(wanted(), layout, scheduler)
     assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.STARTING
 
 
-def test_a_refused_job_says_so_in_the_record_too(account):
+def test_a_refused_job_says_so_in_the_record_too(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     os.chmod(layout.job_script, 0o600)
     with pytest.raises(SubmitRefused, match=r"/job\.sh on .* is missing or cannot be executed"):
@@ -153,7 +158,7 @@ def test_a_refused_job_says_so_in_the_record_too(account):
     assert (kept.state, kept.how) == (rec.ENDED, "failed")
 
 
-def test_an_account_that_was_never_set_up_is_told_how(tmp_path):
+def test_an_account_that_was_never_set_up_is_told_how(tmp_path: Path) -> None:
     layout = Layout.at(str(tmp_path))
     with pytest.raises(NotSetUp) as caught:
         session.find_or_submit(wanted(), layout, by_name("none", root=layout.root))
@@ -164,7 +169,7 @@ def test_an_account_that_was_never_set_up_is_told_how(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_start_directory_must_exist(account):
+def test_a_start_directory_must_exist(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     with pytest.raises(BadInput, match=r"^directory: /nowhere is not a directory on "):
         session.find_or_submit(wanted(directory="/nowhere"), layout, scheduler)

@@ -65,7 +65,7 @@ def effective(config: str, host: str) -> dict[str, str]:
 
 
 SAME = {"stricthostkeychecking": "true", "forwardagent": "no", "requesttty": "auto", "canonicalizehostname": "false",
-        "serveraliveinterval": "15", "serveralivecountmax": "3"}
+        "serveraliveinterval": "10", "serveralivecountmax": "3"}
 WAY = [
     ("lab", {"hostname": "login.example.org", "user": "alice", "port": "22", "proxyjump": "lab-gateway-2",
              "controlmaster": "auto", "userknownhostsfile": "/dev/null", "controlpersist": "600",

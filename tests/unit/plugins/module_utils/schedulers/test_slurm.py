@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
@@ -27,7 +29,7 @@ FAILED = "Batch job submission failed"
 RUNS = "37|RUNNING|None|c1|c1|2026-11-21T05:55:59|2026-11-21T06:05:59|hpc-jupyter-default\n"
 
 
-def order(**resources):
+def order(**resources: Any) -> Order:
     return Order("hpc-jupyter-s", ("/h/job.sh", "/h/s", "1"), "/h", "/h/job.log", Resources(**resources))
 
 
@@ -47,14 +49,14 @@ def order(**resources):
         ({"dependency": "afterok:1", "extra": ("--licenses=a:1",)}, ["--dependency=afterok:1", "--licenses=a:1"]),
     ],
 )
-def test_resources_become_options_of_sbatch(resources, options):
+def test_resources_become_options_of_sbatch(resources: dict[str, Any], options: list[str]) -> None:
     fixed = ["--job-name=hpc-jupyter-s", "--output=/h/job.log", "--open-mode=append", "--chdir=/h"]
     job = ["/h/job.sh", "/h/s", "1"]
     assert slurm.submit_argv(order(**resources)) == ["sbatch", "--parsable", *fixed, *options, *job]
 
 
 @pytest.mark.parametrize("text", ["37\n", "37;cluster\n", "Welcome!\n37\n", "sbatch: info 12 nodes\n37\n"])
-def test_the_id_is_found_among_banners(text):
+def test_the_id_is_found_among_banners(text: str) -> None:
     assert slurm.read_submit(Result(0, text, "")) == "37"
 
 
@@ -73,7 +75,7 @@ def test_the_id_is_found_among_banners(text):
         ),
     ],
 )
-def test_a_refusal_is_given_in_slurms_own_words(result, message):
+def test_a_refusal_is_given_in_slurms_own_words(result: Result, message: str) -> None:
     with pytest.raises(SubmitRefused) as caught:
         slurm.read_submit(result)
     assert str(caught.value) == message
@@ -89,7 +91,7 @@ def test_a_refusal_is_given_in_slurms_own_words(result, message):
         Result(0, "Submitted\n", ""),
     ],
 )
-def test_a_submit_that_may_have_made_a_job_is_unclear(result):
+def test_a_submit_that_may_have_made_a_job_is_unclear(result: Result) -> None:
     with pytest.raises(SubmitUnclear):
         slurm.read_submit(result)
 
@@ -127,11 +129,11 @@ def test_a_submit_that_may_have_made_a_job_is_unclear(result):
         ("10|PENDING|Priority||n/a|N/A|N/A|we|ird name\n", Job("10", PENDING, reason="Priority")),
     ],
 )
-def test_a_row_of_squeue_is_read(row, job):
+def test_a_row_of_squeue_is_read(row: str, job: Job) -> None:
     assert slurm.parse_squeue(f"CLUSTER: x\n{row}") == [job]
 
 
-def test_an_unknown_state_is_not_guessed():
+def test_an_unknown_state_is_not_guessed() -> None:
     with pytest.raises(SchedulerUnavailable, match=r"^squeue gave job 1 the unknown state 'NEW'$"):
         slurm.parse_squeue("1|NEW|None||n/a|N/A|N/A|j\n")
 
@@ -147,19 +149,19 @@ def test_an_unknown_state_is_not_guessed():
         ),
     ],
 )
-def test_no_answer_is_not_gone(result, message):
+def test_no_answer_is_not_gone(result: Result, message: str) -> None:
     with pytest.raises(SchedulerUnavailable) as caught:
         slurm.read_query(result, job_id="37")
     assert str(caught.value) == message
 
 
-def test_a_job_that_slurm_has_forgotten_is_gone():
+def test_a_job_that_slurm_has_forgotten_is_gone() -> None:
     result = Result(1, "", "slurm_load_jobs error: Invalid job id specified\n")
     assert slurm.read_query(result, job_id="37") == Job("37", GONE)
 
 
 @pytest.mark.parametrize("cut", range(0, len(RUNS), 7))
-def test_a_cut_off_answer_is_never_gone(cut):
+def test_a_cut_off_answer_is_never_gone(cut: int) -> None:
     try:
         job = slurm.read_query(Result(0, RUNS[:cut], ""), job_id="37")
     except SchedulerUnavailable:
