@@ -26,6 +26,7 @@ from hpc_jupyter.progress import Progress
 _TYPING_SECONDS = 300.0
 _LOGIN_SECONDS = 60.0
 _COMMAND_SECONDS = 60.0
+_ALIVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Access:
 
     def log_in(self, progress: Progress, *, interactive: bool) -> bool:
         """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already."""
-        if self.cluster.local or ssh.master_alive(self.files):
+        if self.cluster.local or self._is_logged_in():
             return False
         progress.now(f"Logging in to {self.cluster.name}: {' → '.join(str(hop) for hop in hops(self.cluster))}")
         asked = interactive and sys.stdin.isatty()
@@ -73,6 +74,17 @@ class Access:
             )
         except ssh.ConnectFailed as error:
             raise Unreachable(str(error)) from error
+
+    def _is_logged_in(self) -> bool:
+        """Whether a master is there and its connection still carries: after sleep or a cut it may not know itself."""
+        if not ssh.master_alive(self.files):
+            return False
+        try:
+            ssh.run_remote(self.cluster, self.files, ["true"], timeout_seconds=_ALIVE_SECONDS)
+        except ssh.ConnectFailed:
+            ssh.close_master(self.files)
+            return False
+        return True
 
     def run(self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS) -> ssh.Answer:
         """Run a command on the account."""

@@ -164,6 +164,16 @@ def test_a_gateway_that_cannot_be_reached(alice: Laptop, lab: Lab) -> None:
     assert "hpc-jupyter: lab: gateway gate: " in failed(done)
 
 
+def test_a_login_that_no_longer_carries_is_made_anew_or_named(alice: Laptop, lab: Lab) -> None:
+    alice.cli("login", "alice@lab")
+    lab.cut("gate")
+    done = alice.cli("launch", "alice@lab", check=False)
+    assert done.returncode == 3
+    assert "hpc-jupyter: lab: gateway gate: " in failed(done)
+    lab.heal("gate")
+    assert alice.cli("login", "alice@lab").stdout == "Logged in to alice@lab\n"
+
+
 def test_a_job_that_dies_at_start_shows_its_last_words(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     lab.host("login1").write(ENVIRONMENT, "echo 'the module system is on strike'; exit 7\n", owner="alice", mode=0o600)
