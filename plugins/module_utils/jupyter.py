@@ -118,7 +118,9 @@ def _idle(seconds: int) -> dict[str, object]:
     }
 
 
-def environment(inherited: Mapping[str, str], *, server: str, runtime: str, token: str, home: str) -> dict[str, str]:
+def environment(
+    inherited: Mapping[str, str], *, server: str, config: str, runtime: str, token: str, home: str
+) -> dict[str, str]:
     """Jupyter's environment: our configuration, the person's own lab settings, and the token as a file's name."""
     kept = {
         name: value for name, value in inherited.items()
@@ -127,7 +129,8 @@ def environment(inherited: Mapping[str, str], *, server: str, runtime: str, toke
     own = os.path.join(inherited.get("JUPYTER_CONFIG_DIR") or os.path.join(home, ".jupyter"), "lab")
     kept.setdefault("JUPYTERLAB_SETTINGS_DIR", os.path.join(own, "user-settings"))
     kept.setdefault("JUPYTERLAB_WORKSPACES_DIR", os.path.join(own, "workspaces"))
-    return dict(kept, JUPYTER_CONFIG_DIR=server, JUPYTER_RUNTIME_DIR=runtime, JUPYTER_TOKEN_FILE=token)
+    paths = {"JUPYTER_CONFIG_DIR": server, "JUPYTER_CONFIG_PATH": config, "JUPYTER_RUNTIME_DIR": runtime}
+    return {**kept, **paths, "JUPYTER_TOKEN_FILE": token}
 
 
 def check_installed(python: str) -> None:

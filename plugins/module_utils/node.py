@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import shutil
 import socket
@@ -42,6 +43,11 @@ class NodeDirectory:
         """``JUPYTER_RUNTIME_DIR``: kernels' sockets and connection files."""
         return os.path.join(self.path, "r")
 
+    @property
+    def config(self) -> str:
+        """Of ``JUPYTER_CONFIG_PATH``: defaults of JupyterLab that the person's own settings win over."""
+        return os.path.join(self.path, "c")
+
     def remove(self) -> None:
         """Take it away, whatever is left in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -62,8 +68,17 @@ def make_directory(session: str, *, temporary: Iterable[str], home: str) -> Node
         made = NodeDirectory(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
         write_private(os.path.join(made.path, _MARKER), os.fsencode(f"{os.getpid()}\n{session}\n"))
         os.mkdir(made.runtime, 0o700)
+        write_defaults(made.config)
         return made
     raise OSError(f"no place for the sockets on {socket.gethostname()}: {'; '.join(refused)}")
+
+
+def write_defaults(config: str) -> None:
+    """Have JupyterLab not ask whether it may fetch news: its notebooks often have no way to the outside."""
+    defaults = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+    path = os.path.join(config, "labconfig", "default_setting_overrides.json")
+    os.makedirs(os.path.dirname(path), mode=0o700)
+    write_private(path, json.dumps(defaults).encode())
 
 
 def temporary_directories(environment: Mapping[str, str]) -> list[str]:

@@ -149,8 +149,8 @@ class _Session:
             allow_root=os.geteuid() == 0,
         )
         environment = jupyter.environment(
-            os.environ, server=_layout(self._claim).server, runtime=self._directory.runtime,
-            token=self._claim.files.token, home=os.path.expanduser("~"),
+            os.environ, server=_layout(self._claim).server, config=self._directory.config,
+            runtime=self._directory.runtime, token=self._claim.files.token, home=os.path.expanduser("~"),
         )
         # Python would take modules from its working directory: one of ours, not the home directory.
         directory = self._directory.runtime

@@ -152,7 +152,8 @@ def test_jupyter_s_environment_is_ours_and_its_lab_settings_are_theirs(up: Site)
     assert environment["JUPYTER_CONFIG_DIR"] == up.layout.server
     assert environment["JUPYTER_TOKEN_FILE"] == up.files().token
     assert environment["JUPYTERLAB_SETTINGS_DIR"] == str(up.home / ".jupyter/lab/user-settings")
-    assert not {"JUPYTER_TOKEN", "JUPYTER_CONFIG_PATH", "XDG_RUNTIME_DIR", "SLURM_EXPORT_ENV"} & set(environment)
+    assert environment["JUPYTER_CONFIG_PATH"].startswith("/tmp/hpcj-")
+    assert not {"JUPYTER_TOKEN", "XDG_RUNTIME_DIR", "SLURM_EXPORT_ENV"} & set(environment)
 
 
 def test_the_record_says_where_it_is(up: Site) -> None:

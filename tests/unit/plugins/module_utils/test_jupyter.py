@@ -72,11 +72,12 @@ def test_nothing_is_ended_for_idleness_unless_asked() -> None:
 
 
 def _environment(**inherited: str) -> dict[str, str]:
-    return jupyter.environment(inherited, server="/r/server", runtime="/n/r", token="/s/token", home="/home/me")
+    places = {"server": "/r/server", "config": "/n/c", "runtime": "/n/r"}
+    return jupyter.environment(inherited, **places, token="/s/token", home="/home/me")
 
 
 def test_what_an_outer_jupyter_or_login_left_does_not_reach_jupyter() -> None:
-    dropped = ("JUPYTER_TOKEN", "JUPYTER_CONFIG_PATH", "JUPYTER_ALLOW_INSECURE_WRITES", "JUPYTER_NO_CONFIG",
+    dropped = ("JUPYTER_TOKEN", "JUPYTER_ALLOW_INSECURE_WRITES", "JUPYTER_NO_CONFIG",
                "JUPYTERHUB_API_TOKEN", "XDG_RUNTIME_DIR", "SLURM_EXPORT_ENV", "JPY_PARENT_PID", "HPC_JUPYTER_JOB_PID")
     assert not set(_environment(**dict.fromkeys(dropped, "x"))) & set(dropped)
 
@@ -87,9 +88,11 @@ def test_where_the_person_s_kernels_are_and_everything_else_stays() -> None:
 
 
 def test_configuration_runtime_and_token_are_ours() -> None:
-    made = _environment(JUPYTER_CONFIG_DIR="/mine", JUPYTER_RUNTIME_DIR="/mine", JUPYTER_TOKEN_FILE="/mine")
-    ours = {"JUPYTER_CONFIG_DIR": "/r/server", "JUPYTER_RUNTIME_DIR": "/n/r", "JUPYTER_TOKEN_FILE": "/s/token"}
-    assert ours.items() <= made.items()
+    ours = {
+        "JUPYTER_CONFIG_DIR": "/r/server", "JUPYTER_CONFIG_PATH": "/n/c", "JUPYTER_RUNTIME_DIR": "/n/r",
+        "JUPYTER_TOKEN_FILE": "/s/token",
+    }
+    assert ours.items() <= _environment(**dict.fromkeys(ours, "/mine")).items()
 
 
 @pytest.mark.parametrize(("inherited", "settings"), [
