@@ -103,7 +103,8 @@ def test_resources_reach_the_scheduler(alice: Laptop, lab: Lab) -> None:
         ),
         (
             ["-e", "jupyter_session_time=2-00:00:00"],
-            "the job can never start (PartitionTimeLimit), so it was withdrawn",
+            # Slurm says PartitionConfig for a moment, then PartitionTimeLimit.
+            "the job can never start (Partition",
         ),
         (
             ["-e", "jupyter_session_time=1:60"],

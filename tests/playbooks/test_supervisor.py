@@ -373,9 +373,9 @@ def test_a_job_without_an_environment_says_so_in_its_log(site: Site, script: str
 def test_the_account_s_own_command_starts_shows_and_stops_a_session(site: Site) -> None:
     started = site.command("start", "--time", "0:30:00")
     assert started.returncode == 0, started.stdout + started.stderr + site.log()
-    assert "session default: ready, job " in started.stdout
+    assert "me@here default: Ready on " in started.stdout
     again = site.command("start")
-    assert again.stdout.startswith("found: session default: ready, job ")
+    assert again.stdout.startswith("found: me@here default: Ready on ")
     shown = json.loads(site.command("status", "--json").stdout)
     assert [(item["session"], item["state"]) for item in shown] == [("default", "ready")]
     url = f"http://127.0.0.1:9999{site.record().base_url}lab?token={site.token()}\n"

@@ -1,0 +1,22 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.filter import sessions, ssh_args
+
+
+def test_session_line_is_one_line() -> None:
+    session = {"account": "a@c", "session": "s", "state": "starting", "job_id": "7", "node": "c1"}
+    assert sessions.FilterModule().filters()["session_line"](session) == (
+        "a@c s: Job 7 started on c1; Jupyter is starting"
+    )
+
+
+def test_ssh_args_lead_ansible_through_the_account_s_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/my state")
+    assert ssh_args.FilterModule().filters()["ssh_args"]("alice@lab") == (
+        "-F '/my state/hpc-jupyter/alice@lab/ssh_config' -o ClearAllForwardings=yes"
+    )
