@@ -18,7 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     first, second = (lock.held(path, wait_seconds=0, what="session default") for _each in range(2))
-    with first, pytest.raises(Busy) as caught, second:
+    with first, pytest.raises(Busy) as caught, second:  # pylint: disable=confusing-with-statement
         pass
     assert str(caught.value) == (
         f"session default is being changed by process {os.getpid()} on {socket.gethostname()}; "

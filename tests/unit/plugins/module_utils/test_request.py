@@ -49,12 +49,12 @@ def test_what_is_no_walltime_is_refused_with_an_example(text: str) -> None:
         (
             "partition", "a b",
             ("partition: 'a b' is not allowed. Use letters, digits and the schedulers' own signs, "
-            "no spaces or line breaks"),
+             "no spaces or line breaks"),
         ),
         (
             "partition", "-x",
             ("partition: '-x' is not allowed. Use letters, digits and the schedulers' own signs, "
-            "no spaces or line breaks"),
+             "no spaces or line breaks"),
         ),
         ("time", "1:60", f"time: '1:60' is not a walltime. {WALLTIME_HINT}"),
     ],

@@ -67,7 +67,7 @@ def test_the_id_is_found_among_banners(text: str) -> None:
             Result(1, "", "sbatch: error: invalid partition specified: nosuch\n"
                           "sbatch: error: Batch job submission failed: Invalid partition name specified\n"),
             ("Slurm refused the job: invalid partition specified: nosuch; "
-            "Batch job submission failed: Invalid partition name specified"),
+             "Batch job submission failed: Invalid partition name specified"),
         ),
         (
             Result(1, "", f"sbatch: error: {FAILED}: Requested node configuration is not available\n"),
