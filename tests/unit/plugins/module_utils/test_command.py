@@ -104,7 +104,7 @@ def test_status_as_json_is_a_list_of_records(root: Path, capsys: pytest.CaptureF
 def test_the_url_carries_the_token_for_its_owner(
     root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], record: dict[str, object], port: int
 ) -> None:
-    _write(root, replace(_ENDED, state=rec.READY, base_url="/0123/", **record))
+    _write(root, replace(_ENDED, state=rec.READY, base_url="/0123/", **record))  # type: ignore[arg-type]
     assert command.main(["url", *arguments]) == 0
     assert capsys.readouterr().out == f"http://127.0.0.1:{port}/0123/lab?token=t0ken\n"
 

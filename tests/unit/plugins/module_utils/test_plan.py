@@ -53,22 +53,27 @@ def test_what_is_done_about_what_is_seen(observed: Observed, action: str, state:
     assert (decided.action, decided.view.state) == (action, state)
 
 
+def _record(seen: plan.View) -> rec.Record:
+    assert seen.record is not None
+    return seen.record
+
+
 def test_a_failed_question_is_never_an_end() -> None:
     for record in (INTENDED, KNOWN, READY):
         seen = plan.view(Observed(record, trouble="squeue is down"))
-        assert (seen.state, seen.is_live, seen.record.reason) == (rec.UNKNOWN, True, "squeue is down")
+        assert (seen.state, seen.is_live, _record(seen).reason) == (rec.UNKNOWN, True, "squeue is down")
 
 
 def test_a_queued_job_says_why_and_when() -> None:
     job = replace(WAITS, starts_at="2026-11-21T06:09:15Z", hopeless=True)
     seen = plan.view(Observed(KNOWN, job))
-    assert (seen.record.reason, seen.starts_at, seen.hopeless) == ("Resources", "2026-11-21T06:09:15Z", True)
+    assert (_record(seen).reason, seen.starts_at, seen.hopeless) == ("Resources", "2026-11-21T06:09:15Z", True)
 
 
 def test_a_job_that_is_gone_says_how() -> None:
     seen = plan.view(Observed(READY, Job("7", GONE, how="time limit", reason="TIMEOUT")))
-    assert (seen.record.how, seen.record.reason) == ("time limit", "TIMEOUT")
+    assert (_record(seen).how, _record(seen).reason) == ("time limit", "TIMEOUT")
 
 
 def test_a_job_that_left_without_a_word_is_lost() -> None:
-    assert plan.view(Observed(READY, Job("7", GONE))).record.how == "lost"
+    assert _record(plan.view(Observed(READY, Job("7", GONE)))).how == "lost"

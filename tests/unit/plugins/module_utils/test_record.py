@@ -53,20 +53,27 @@ def test_an_absent_record_is_none(tmp_path: Path) -> None:
     assert record.read(str(tmp_path / "none")) is None
 
 
+def _counted(latest: record.Record | None) -> record.Record:
+    assert latest is not None
+    return replace(latest, generation=latest.generation + 1)
+
+
 def test_updates_from_many_writers_are_none_lost(tmp_path: Path) -> None:
     path = str(tmp_path / "record.json")
     record.write(path, replace(EXAMPLE, generation=0))
 
     def count() -> None:
         for _each in range(10):
-            record.update(path, lambda latest: replace(latest, generation=latest.generation + 1))
+            record.update(path, _counted)
 
     writers = [threading.Thread(target=count) for _each in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(timeout=60)
-    assert record.read(path).generation == 40
+    counted = record.read(path)
+    assert counted is not None
+    assert counted.generation == 40
     assert os.listdir(tmp_path) == ["record.json"]
 
 

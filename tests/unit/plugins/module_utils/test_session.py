@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -46,6 +47,11 @@ def write_job(layout: Layout, *, end: str) -> None:
     os.chmod(layout.job_script, 0o755)
 
 
+def known(record: rec.Record | None) -> rec.Record:
+    assert record is not None
+    return record
+
+
 def wanted(**values: Any) -> request.Request:
     return request.build(session="default", account="me@here", cluster="here", scheduler="none", **values)
 
@@ -55,7 +61,7 @@ def test_a_second_launch_finds_the_first(account: tuple[Layout, Scheduler]) -> N
     first = session.find_or_submit(wanted(), layout, scheduler)
     second = session.find_or_submit(wanted(), layout, scheduler)
     assert (first.changed, second.changed) == (True, False)
-    assert first.after.record.job_id == second.after.record.job_id
+    assert known(first.after.record).job_id == known(second.after.record).job_id
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
@@ -94,11 +100,11 @@ def test_secrets_are_private_fresh_and_not_in_the_answer(account: tuple[Layout, 
 
 def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
-    first = session.find_or_submit(wanted(), layout, scheduler).after.record
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
     path = layout.session("default").record
-    rec.write(path, rec._build({**first.__dict__, "state": rec.INTENDED, "job_id": ""}))
+    rec.write(path, replace(first, state=rec.INTENDED, job_id=""))
     again = session.find_or_submit(wanted(), layout, scheduler)
-    assert again.after.record.job_id == first.job_id
+    assert known(again.after.record).job_id == first.job_id
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
@@ -111,15 +117,15 @@ def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(
     os.makedirs(layout.session("default").path)
     rec.write(path, rec.Record("default", "here", "me@here", "none", generation=4))
     done = session.find_or_submit(wanted(), layout, scheduler)
-    assert (done.changed, done.after.record.generation) == (True, 5)
+    assert (done.changed, known(done.after.record).generation) == (True, 5)
 
 
 def test_a_job_without_a_record_is_adopted(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
-    first = session.find_or_submit(wanted(), layout, scheduler).after.record
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
     os.unlink(layout.session("default").record)
     adopted = session.find_or_submit(wanted(), layout, scheduler)
-    assert adopted.after.record.job_id == first.job_id
+    assert known(adopted.after.record).job_id == first.job_id
     assert len(scheduler.find("hpc-jupyter-default")) == 1
 
 
@@ -127,7 +133,7 @@ def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account: t
     layout, scheduler = account
     session.find_or_submit(wanted(), layout, scheduler)
     done = session.stop(layout, "default", scheduler, seconds=30)
-    assert (done.changed, done.after.record.state, done.after.record.how) == (True, rec.ENDED, "stopped")
+    assert (done.changed, known(done.after.record).state, known(done.after.record).how) == (True, rec.ENDED, "stopped")
     assert scheduler.find("hpc-jupyter-default") == []
     assert session.stop(layout, "default", scheduler, seconds=30).changed is False
 
@@ -138,9 +144,9 @@ def test_waiting_ends_when_the_job_dies(account: tuple[Layout, Scheduler]) -> No
     session.find_or_submit(wanted(), layout, scheduler)
     began = time.monotonic()
     seen = session.wait(layout, "default", scheduler, seconds=30)
-    assert (seen.state, seen.record.how) == (rec.ENDED, "lost")
+    assert (seen.state, known(seen.record).how) == (rec.ENDED, "lost")
     assert time.monotonic() - began < 20
-    assert rec.read(layout.session("default").record).state == rec.ENDED
+    assert known(rec.read(layout.session("default").record)).state == rec.ENDED
 
 
 def test_waiting_leaves_what_is_still_starting(account: tuple[Layout, Scheduler]) -> None:
@@ -154,7 +160,7 @@ def test_a_refused_job_says_so_in_the_record_too(account: tuple[Layout, Schedule
     os.chmod(layout.job_script, 0o600)
     with pytest.raises(SubmitRefused, match=r"/job\.sh on .* is missing or cannot be executed"):
         session.find_or_submit(wanted(), layout, scheduler)
-    kept = rec.read(layout.session("default").record)
+    kept = known(rec.read(layout.session("default").record))
     assert (kept.state, kept.how) == (rec.ENDED, "failed")
 
 
