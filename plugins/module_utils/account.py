@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
 
@@ -26,6 +26,14 @@ class Change:
     path: str
     before: str
     after: str
+
+
+def layout(root: str) -> Layout:
+    """The layout below ``root``; refuses what would be relative to wherever the module happens to run."""
+    if not root.startswith(("/", "~/")):
+        problem = f"{root!r} is relative" if root else "is empty"
+        raise BadInput("hpc_root", problem, hint="Start it with / or ~/, or leave it out")
+    return Layout.at(root)
 
 
 def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
@@ -49,7 +57,7 @@ def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
 
 def plan(layout: Layout, *, facts: Mapping[str, str] | None) -> list[Change]:
     """What ``apply`` would change; with ``facts``, ``account.json`` too."""
-    directories = [layout.root, layout.server, layout.sessions] if facts else [layout.root]
+    directories = (layout.root, layout.server, layout.sessions)
     changes = [Change(path, _mode(path), "directory 0700") for path in directories]
     if facts:
         changes.append(Change(layout.account, _text(layout.account), _account_json(facts)))

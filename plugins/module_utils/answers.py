@@ -10,7 +10,15 @@ import os
 from typing import Any, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError, NotSetUp
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    Busy,
+    HpcJupyterError,
+    NotSetUp,
+    SchedulerUnavailable,
+    SubmitRefused,
+    SubmitUnclear,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, default_root
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -34,6 +42,13 @@ class SessionFailed(HpcJupyterError):
         super().__init__(message)
 
 
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (SessionFailed, "failed"), (SubmitRefused, "refused"), (SchedulerUnavailable, "unavailable"),
+    (SubmitUnclear, "unavailable"), (Busy, "busy"), (BadInput, "bad_input"), (NotSetUp, "not_set_up"),
+)
+"""What a failure is called in a module's answer, for programs."""
+
+
 def layout_of(params: Mapping[str, Any]) -> Layout:
     """The account's directory that the options name."""
     return Layout.at(params["root"] or default_root(params["cluster"]))
@@ -42,16 +57,14 @@ def layout_of(params: Mapping[str, Any]) -> Layout:
 def expect_alive(view: View, *, layout: Layout) -> View:
     """``view``, if its session is on the way or there; raises ``SessionFailed`` with the log's last lines if not."""
     record = view.record
-    if record is None or record.state not in (rec.ENDED, rec.UNKNOWN):
+    if record is None or record.state != rec.ENDED:
         return view
-    lines = read_tail(layout.session(record.session).log, lines=_LOG_LINES) if record.state == rec.ENDED else []
+    lines = read_tail(layout.session(record.session).log, lines=_LOG_LINES)
     raise SessionFailed(_failure_text(record, lines), view=view, log_tail=lines)
 
 
 def _failure_text(record: Record, lines: list[str]) -> str:
     which = f"session {record.session} of {record.account}" + (f" (job {record.job_id})" if record.job_id else "")
-    if record.state == rec.UNKNOWN:
-        return f"{which} may be running, but {record.scheduler} cannot say: {record.reason}. Try again when it answers"
     where = f" on {record.node}" if record.node else ""
     text = f"{which} ended{where} before it was ready: {record.reason or record.how}"
     return text + ("\nThe last lines of its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else "")
@@ -59,11 +72,10 @@ def _failure_text(record: Record, lines: list[str]) -> str:
 
 def failure(error: Exception) -> dict[str, Any]:
     """The arguments of ``fail_json`` for ``error``."""
+    kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "error")
     if isinstance(error, SessionFailed):
-        return {"msg": str(error), "session": error.view.to_dict(), "log_tail": error.log_tail}
-    if isinstance(error, OSError):
-        return {"msg": _os_error_text(error)}
-    return {"msg": str(error), "not_set_up": isinstance(error, NotSetUp)}
+        return {"msg": str(error), "kind": kind, "session": error.view.to_dict(), "log_tail": error.log_tail}
+    return {"msg": _os_error_text(error) if isinstance(error, OSError) else str(error), "kind": kind}
 
 
 def _os_error_text(error: OSError) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import socket
 import time
 from typing import Iterator
@@ -18,44 +19,70 @@ from typing import Iterator
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
 
-LEASE_SECONDS = 240
+LEASE_SECONDS = 240.0
 """Longer than any holder needs: the slowest submit and its look-up by name."""
+
+_POLL_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def held(path: str, *, wait_seconds: float, what: str) -> Iterator[None]:
-    """Hold the lock at ``path``; raises ``Busy`` naming ``what`` and the holder after ``wait_seconds``."""
+def held(path: str, *, wait_seconds: float, what: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
+    """Hold the lock at ``path``; raises ``Busy`` naming ``what`` and the holder after ``wait_seconds``.
+
+    A holder that is dead, or has outlived its lease, loses the lock.
+    """
+    own = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "key": secrets.token_hex(8)})
     deadline = time.monotonic() + wait_seconds
-    while not _take(path):
-        if _is_dead(path):
-            _remove(path)
+    while not _take(path, own):
+        holder = _read(path)
+        if holder is not None and _is_over(path, holder, lease_seconds=lease_seconds):
+            _break(path, holder)
         elif time.monotonic() > deadline:
-            raise Busy(f"{what} is being changed by {_holder(path)}; try again when that is done")
+            raise Busy(f"{what} is being changed by {_name(holder)}; try again when that is done")
         else:
-            time.sleep(0.1)
+            time.sleep(_POLL_SECONDS)
     try:
         yield
     finally:
-        _remove(path)
+        if _read(path) == own:
+            _remove(path)
 
 
-def _take(path: str) -> bool:
+def _take(path: str, own: str) -> bool:
+    """Make the lock with its content in one step: nobody ever sees it empty."""
+    prepared = f"{path}.{secrets.token_hex(8)}"
+    with os.fdopen(os.open(prepared, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
+        stream.write(own)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        os.link(prepared, path)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump({"host": socket.gethostname(), "pid": os.getpid()}, stream)
+    finally:
+        os.unlink(prepared)
     return True
 
 
-def _is_dead(path: str) -> bool:
+def _is_over(path: str, holder: str, *, lease_seconds: float) -> bool:
     """Whether the holder is known to be dead (same host) or has outlived its lease (any host)."""
-    holder = _read(path)
-    if holder.get("host") == socket.gethostname() and isinstance(holder.get("pid"), int):
-        return not _is_alive(int(str(holder["pid"])))
+    known = _parse(holder)
+    pid = known.get("pid")
+    if known.get("host") == socket.gethostname() and isinstance(pid, int) and not _is_alive(pid):
+        return True
     age = age_seconds(path)
-    return age is not None and age > LEASE_SECONDS
+    return age is not None and age > lease_seconds
+
+
+def _break(path: str, judged: str) -> None:
+    """Take away the lock that was judged: of several that try one does, and a fresh lock is put back."""
+    aside = f"{path}.{secrets.token_hex(8)}"
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    if _read(aside) != judged:
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+    os.unlink(aside)
 
 
 def _is_alive(pid: int) -> bool:
@@ -68,18 +95,25 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _holder(path: str) -> str:
-    holder = _read(path)
-    return f"process {holder.get('pid', '?')} on {holder.get('host', 'another host')}"
+def _name(holder: str | None) -> str:
+    known = _parse(holder or "")
+    return f"process {known.get('pid', '?')} on {known.get('host', 'another host')}"
 
 
-def _read(path: str) -> dict[str, object]:
+def _parse(holder: str) -> dict[str, object]:
     try:
-        with open(path, "rb") as stream:
-            content = json.loads(stream.read().decode("utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(holder)
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return None
 
 
 def _remove(path: str) -> None:

@@ -76,19 +76,28 @@ class Plan:
 def view(observed: Observed) -> View:
     """The session's true state."""
     record, job = observed.record, observed.job
-    if record is None or record.state == rec.ENDED:
+    if record is None:
+        return View(None)
+    if record.state == rec.ENDED and (job is None or job.phase != PENDING):
         return View(record)
     if observed.trouble:
         return View(replace(record, state=rec.UNKNOWN, reason=observed.trouble))
     if job is None:
-        return View(replace(record, state=rec.UNKNOWN, reason="the submit was cut off; its job may still appear"))
+        return View(_cut_off(record, observed))
     if job.phase in (ENDING, GONE):
         how, reason = job.how or "lost", job.reason or "the job is gone"
         return View(rec.ended(record, how=how, reason=reason))
     if job.phase == PENDING:
-        queued = replace(record, state=rec.QUEUED, reason=job.reason, job_id=job.job_id)
+        queued = replace(record, state=rec.QUEUED, how="", reason=job.reason, job_id=job.job_id)
         return View(queued, starts_at=job.starts_at, hopeless=job.hopeless)
     return View(_running(record, job))
+
+
+def _cut_off(record: Record, observed: Observed) -> Record:
+    """A session whose submit was never answered: its job may appear for a while, under its name."""
+    if observed.named or observed.age_seconds < AMBIGUOUS_SECONDS:
+        return replace(record, state=rec.UNKNOWN, reason="the submit was cut off; its job may still appear")
+    return rec.ended(record, how="failed", reason="the submit was cut off and never reached the scheduler")
 
 
 def _running(record: Record, job: Job) -> Record:
@@ -103,14 +112,15 @@ def plan(observed: Observed) -> Plan:
     current = view(observed)
     if observed.trouble:
         return Plan(KEEP if current.is_live else AWAIT, current)
-    orphans = [job for job in observed.named if _is_orphan(job, observed.record)]
-    if observed.record is not None and current.is_live and observed.job is None:
-        if orphans:
-            return Plan(ADOPT, current, job=orphans[0])
-        return Plan(AWAIT if observed.age_seconds < AMBIGUOUS_SECONDS else SUBMIT, current)
+    orphans = [job for job in observed.named if job.phase != ENDING and _is_orphan(job, observed.record)]
+    if current.is_live and observed.job is None:
+        return Plan(ADOPT, current, job=orphans[0]) if orphans else Plan(AWAIT, current)
     if current.is_live:
         return Plan(KEEP, current)
-    return Plan(ADOPT, current, job=orphans[0]) if orphans else Plan(SUBMIT, current)
+    if orphans:
+        return Plan(ADOPT, current, job=orphans[0])
+    # What is ending may yet be put back into the queue, by a requeue or a preemption.
+    return Plan(AWAIT if any(job.phase == ENDING for job in observed.named) else SUBMIT, current)
 
 
 def _is_orphan(job: Job, record: Record | None) -> bool:

@@ -9,18 +9,21 @@ is ``submitted`` in the record; answers add ``queued`` and ``unknown`` from what
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import RecordError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
+from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
 
 SCHEMA = 1
+_WRITE_SECONDS = 15.0
+_STALE_TRIES = 5
 
 INTENDED = "intended"
 SUBMITTED = "submitted"
@@ -84,13 +87,24 @@ def read(path: str) -> Record | None:
     Raises ``RecordError`` for a record of a newer schema. Opens the file instead of asking for its
     attributes, so that NFS clients revalidate it.
     """
+    content = _content(path, tries=_STALE_TRIES)
+    return None if content is None else parse(content, path=path)
+
+
+def _content(path: str, *, tries: int) -> bytes | None:
+    """The file's content if it is our own; asked again where another NFS client replaced it meanwhile."""
     try:
         with open(path, "rb") as stream:
             owner = os.fstat(stream.fileno()).st_uid
             content = stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return parse(content, path=path) if owner == os.geteuid() else None
+    except OSError as error:
+        if error.errno != errno.ESTALE or tries <= 1:
+            raise
+        time.sleep(0.05)
+        return _content(path, tries=tries - 1)
+    return content if owner == os.geteuid() else None
 
 
 def parse(content: bytes, *, path: str) -> Record | None:
@@ -133,32 +147,11 @@ def write(path: str, record: Record) -> None:
 
 def update(path: str, change: Callable[[Record | None], Record | None]) -> Record | None:
     """Replace the record by ``change(record)``, one writer at a time; ``None`` from ``change`` leaves it."""
-    with _only_writer(path):
+    with held(f"{path}.writing", wait_seconds=_WRITE_SECONDS, lease_seconds=_WRITE_SECONDS, what=path):
         changed = change(read(path))
         if changed is not None:
             write(path, changed)
         return changed
-
-
-@contextlib.contextmanager
-def _only_writer(path: str, *, lease_seconds: float = 10.0) -> Iterator[None]:
-    """Hold ``path.writing`` for the milliseconds that an update takes; one left by a dead writer is broken."""
-    marker = f"{path}.writing"
-    deadline = time.monotonic() + lease_seconds
-    while True:
-        try:
-            os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(marker)
-            time.sleep(0.02)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(marker)
 
 
 def ended(record: Record, *, how: str, reason: str) -> Record:

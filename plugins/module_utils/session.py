@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
+import hashlib
 import os
 import secrets
 import socket
 import time
 from dataclasses import dataclass, replace
+from typing import Iterator
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -48,6 +51,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 _LOCK_WAIT_SECONDS = 90.0
 _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 2.0
+_CONSISTENT_TRIES = 5
+_REQUEUE_SECONDS = 600.0
 _QUERY_PAUSES = (0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
@@ -60,25 +65,50 @@ class Outcome:
     changed: bool
 
 
-def job_name(session: str) -> str:
-    """The job's name: the key under which a session's job is found again."""
-    return f"hpc-jupyter-{session}"
+def job_name(session: str, layout: Layout) -> str:
+    """The job's name: the key under which a session's job is found again, of this account directory alone."""
+    return f"hpc-jupyter-{session}-{hashlib.sha256(os.fsencode(layout.root)).hexdigest()[:6]}"
 
 
 def observe(layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool = False) -> Observed:
-    """Record and scheduler's word; jobs are searched for ``by_name`` too when asked, or when the record has no id."""
+    """Record and scheduler's word; jobs are searched for ``by_name`` too when asked, or when the record has no id.
+
+    The answer is about the record that it holds: if that changed while the scheduler was asked, it is asked again.
+    """
     path = layout.session(name).record
-    record = rec.read(path)
-    age = age_seconds(path) if record else None
+    for _each in range(_CONSISTENT_TRIES):
+        record = rec.read(path)
+        seen = _ask(record, layout, name, scheduler, by_name=by_name)
+        latest = rec.read(path)
+        if _job_key(latest) == _job_key(record):
+            return replace(seen, record=latest)
+    return Observed(rec.read(path), trouble="the session keeps changing")
+
+
+def _job_key(record: Record | None) -> object:
+    return (record.generation, record.job_id) if record else None
+
+
+def _ask(record: Record | None, layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool) -> Observed:
+    path = layout.session(name).record
     live = record is not None and record.state != rec.ENDED
+    age = 0.0 if record is None or record.job_id else age_seconds(path) or 0.0
     try:
-        job = scheduler.query(record.job_id) if record and live and record.job_id else None
+        known = record is not None and record.job_id and (live or _has_just_ended(path))
+        job = scheduler.query(record.job_id) if record and known else None
         search = by_name or (live and job is None)
-        named = tuple(scheduler.find(job_name(name))) if search else ()
+        named = tuple(scheduler.find(job_name(name, layout))) if search else ()
     except SchedulerUnavailable as error:
-        return Observed(record, trouble=str(error), age_seconds=age or 0.0)
-    latest = rec.read(path)
-    return Observed(latest, job, named, age_seconds=age or 0.0)
+        return Observed(record, trouble=str(error), age_seconds=age)
+    return Observed(record, job, named, age_seconds=age)
+
+
+def _has_just_ended(path: str) -> bool:
+    """A job that ended a moment ago may be put back into the queue, and then lives again."""
+    try:
+        return time.time() - os.stat(path).st_mtime < _REQUEUE_SECONDS
+    except OSError:
+        return False
 
 
 def look(layout: Layout, name: str, scheduler: Scheduler) -> View:
@@ -116,12 +146,14 @@ def _settled_plan(request: Request, layout: Layout, scheduler: Scheduler) -> Pla
         decided = planning.plan(observed)
         if decided.action != planning.AWAIT:
             return decided
-        if observed.trouble or time.monotonic() > deadline:
+        if observed.trouble:
             raise SchedulerUnavailable(
                 f"{scheduler.name} cannot be asked on {socket.gethostname()}, so nothing was submitted: "
                 f"{observed.trouble}. Try again when it answers"
             )
-        time.sleep(1.0)
+        if time.monotonic() > deadline:
+            return replace(decided, action=planning.SUBMIT)
+        time.sleep(0.5)
 
 
 def _act(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
@@ -181,7 +213,7 @@ def _blank(request: Request, files: SessionFiles) -> Record:
 def _order(request: Request, layout: Layout, *, generation: int) -> Order:
     files = layout.session(request.session)
     return Order(
-        name=job_name(request.session),
+        name=job_name(request.session, layout),
         argv=(layout.job_script, files.path, str(generation)),
         directory=os.path.expanduser("~"),
         log=files.log,
@@ -233,7 +265,7 @@ def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
     while not current.is_final and time.monotonic() < deadline:
         if current.hopeless:
             return _withdraw(layout, name, scheduler, current)
-        if current.state != first.state and time.monotonic() - changed_at > _SETTLED_SECONDS:
+        if current.state not in (first.state, rec.UNKNOWN) and time.monotonic() - changed_at > _SETTLED_SECONDS:
             break
         pause = pauses.pop(0) if len(pauses) > 1 else pauses[0]
         _watch(layout, name, until=min(deadline, time.monotonic() + pause))
@@ -269,6 +301,16 @@ def _settle(layout: Layout, name: str, current: View) -> View:
     return current
 
 
+def decide_stop(layout: Layout, name: str, scheduler: Scheduler) -> tuple[View, list[str]]:
+    """What ``stop`` would end: the session as it is, and the ids of its jobs. Changes nothing."""
+    observed = observe(layout, name, scheduler, by_name=True)
+    if observed.trouble:
+        raise SchedulerUnavailable(f"{scheduler.name} cannot be asked, so nothing was stopped: {observed.trouble}")
+    recorded = [observed.job] if observed.job is not None and observed.job.phase != GONE else []
+    jobs = {job.job_id: job for job in (*recorded, *observed.named)}
+    return planning.view(observed), list(jobs)
+
+
 def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> Outcome:
     """End the session's job, whichever it is found by, and wait until it is gone.
 
@@ -277,23 +319,26 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
     files = layout.session(name)
     if not os.path.isdir(files.path):
         return Outcome(View(None), View(None), changed=False)
-    with held(files.lock, wait_seconds=_LOCK_WAIT_SECONDS, what=f"session {name}"):
-        observed = observe(layout, name, scheduler, by_name=True)
-        if observed.trouble:
-            raise SchedulerUnavailable(f"{scheduler.name} cannot be asked, so nothing was stopped: {observed.trouble}")
-        before = planning.view(observed)
-        jobs = _job_ids(observed)
+    with _held_even_when_full(files, name):
+        before, jobs = decide_stop(layout, name, scheduler)
         for job_id in jobs:
             scheduler.cancel(job_id)
         _await_gone(scheduler, jobs, seconds=seconds)
-        if observed.record is not None:
-            _conclude(files, observed.record.generation, how="stopped", reason="stopped by its owner")
+        if before.record is not None:
+            _conclude(files, before.record.generation, how="stopped", reason="stopped by its owner")
         return Outcome(before, View(rec.read(files.record)), changed=bool(jobs))
 
 
-def _job_ids(observed: Observed) -> list[str]:
-    recorded = [observed.job.job_id] if observed.job is not None and planning.view(observed).is_live else []
-    return recorded + [job.job_id for job in observed.named if job.job_id not in recorded]
+@contextlib.contextmanager
+def _held_even_when_full(files: SessionFiles, name: str) -> Iterator[None]:
+    """The session's lock; where the disk has no room for it, a job must be stoppable all the same."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(files.lock, wait_seconds=_LOCK_WAIT_SECONDS, what=f"session {name}"))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        yield
 
 
 def _await_gone(scheduler: Scheduler, jobs: list[str], *, seconds: float) -> None:

@@ -39,7 +39,7 @@ def describe(session: Mapping[str, Any]) -> str:
     if state == "ready":
         return f"Ready{_on(session)}{_as_job(session)}{_until(session)}"
     if state == "unknown":
-        return f"The scheduler cannot be asked: {session.get('reason', '')}"
+        return f"Cannot tell now: {session.get('reason', '')}"
     return f"Session {session.get('session', '')} has ended ({_end(session)})"
 
 

@@ -271,8 +271,8 @@ def _await(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict
 def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
     name = request.session_name(ansible.params["name"])
     if ansible.check_mode:
-        seen = session.look(layout, name, scheduler)
-        return _result(seen, changed=seen.is_live, state_after="ended" if seen.state else "")
+        seen, jobs = session.decide_stop(layout, name, scheduler)
+        return _result(seen, changed=bool(jobs), state_after="ended" if seen.state else "")
     done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"])
     return _result(done.before, changed=done.changed, after=done.after)
 

@@ -30,7 +30,7 @@ from hpc_jupyter.watch import Watcher
         ),
         ({"state": "starting", "job_id": "17", "node": "c2"}, "Job 17 started on c2; Jupyter is starting"),
         ({"state": "ready", "job_id": "17", "node": "c2"}, "Ready on c2 as job 17"),
-        ({"state": "unknown", "reason": "squeue: timeout"}, "The scheduler cannot be asked: squeue: timeout"),
+        ({"state": "unknown", "reason": "squeue: timeout"}, "Cannot tell now: squeue: timeout"),
         (
             {"state": "ended", "session": "gpu", "how": "time limit", "reason": "TIMEOUT"},
             "Session gpu has ended (time limit: TIMEOUT)",

@@ -75,7 +75,7 @@ class Scheduler(ABC):
 
     @abstractmethod
     def find(self, name: str) -> list[Job]:
-        """The account's jobs called ``name`` that are pending or running; raises ``SchedulerUnavailable``."""
+        """The account's jobs called ``name`` that are not GONE; raises ``SchedulerUnavailable``."""
 
     @abstractmethod
     def cancel(self, job_id: str) -> None:

@@ -28,7 +28,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Order, Scheduler
 
-_NAME_PREFIX = "hpc-jupyter-"
+_NAME = re.compile(r"hpc-jupyter-(?P<session>.+)-[0-9a-f]{6}")
 _ID = re.compile(r"(?P<pid>[1-9]\d*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<host>.+)")
 _COMMAND = re.compile(
     r"(?:^|[ /])(?:job\.sh|hpc-session supervise) (?P<root>/.*)/sessions/(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*) \d+"
@@ -77,7 +77,8 @@ class NoScheduler(Scheduler):
 
     def find(self, name: str) -> list[Job]:
         """The running jobs of one session, found among this user's processes."""
-        wanted = name[len(_NAME_PREFIX):] if name.startswith(_NAME_PREFIX) else name
+        match = _NAME.fullmatch(name)
+        wanted = match.group("session") if match else name
         table = children.processes()
         jobs = {pid for pid, process in table.items() if _is_job(process, session=wanted, root=self._root)}
         # A job's own subshells and half-started children still carry its command line.

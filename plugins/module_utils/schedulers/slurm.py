@@ -65,10 +65,10 @@ class Slurm(Scheduler):
         return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
 
     def find(self, name: str) -> list[Job]:
-        """The account's live jobs of this name."""
+        """The account's jobs of this name that are not gone."""
         user = pwd.getpwuid(os.geteuid()).pw_name
         argv = ["squeue", "-h", "-t", "all", "-u", user, "-n", name, "-o", _FORMAT]
-        return [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase in (PENDING, RUNNING)]
+        return [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
 
     def cancel(self, job_id: str) -> None:
         """Cancel with ``scancel``, which is silent about jobs that are gone."""

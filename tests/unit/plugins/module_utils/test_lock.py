@@ -52,3 +52,27 @@ def test_a_torn_lock_ends_with_its_lease(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(Busy), lock.held(str(path), wait_seconds=0, what="x"):
         pass
+
+
+def test_a_lease_ends_on_the_same_host_too(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    old = os.stat(path).st_mtime - lock.LEASE_SECONDS - 1
+    os.utime(path, (old, old))
+    with lock.held(str(path), wait_seconds=0, what="x"):
+        pass
+
+
+def test_a_fresh_lock_is_not_taken_for_the_dead_one_that_was_judged(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("fresh")
+    lock._break(str(path), "dead")
+    assert path.read_text() == "fresh"
+    assert os.listdir(tmp_path) == ["lock"]
+
+
+def test_only_one_s_own_lock_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock.held(str(path), wait_seconds=0, what="x"):
+        path.write_text("somebody else's")
+    assert path.read_text() == "somebody else's"

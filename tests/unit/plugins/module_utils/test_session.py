@@ -19,7 +19,13 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    GONE,
+    PENDING,
+    RUNNING,
+    Job,
+    Scheduler,
+)
 
 JOB = """#!/bin/sh
 trap 'exit 0' TERM
@@ -62,7 +68,7 @@ def test_a_second_launch_finds_the_first(account: tuple[Layout, Scheduler]) -> N
     second = session.find_or_submit(wanted(), layout, scheduler)
     assert (first.changed, second.changed) == (True, False)
     assert known(first.after.record).job_id == known(second.after.record).job_id
-    assert len(scheduler.find("hpc-jupyter-default")) == 1
+    assert len(scheduler.find(session.job_name("default", layout))) == 1
 
 
 def test_two_launches_at_once_make_one_job(account: tuple[Layout, Scheduler]) -> None:
@@ -77,7 +83,7 @@ def test_two_launches_at_once_make_one_job(account: tuple[Layout, Scheduler]) ->
     for launch in launches:
         launch.join(timeout=60)
     assert sorted(outcome.changed for outcome in outcomes) == [False, False, True]
-    assert len(scheduler.find("hpc-jupyter-default")) == 1
+    assert len(scheduler.find(session.job_name("default", layout))) == 1
 
 
 def test_secrets_are_private_fresh_and_not_in_the_answer(account: tuple[Layout, Scheduler]) -> None:
@@ -105,7 +111,7 @@ def test_a_launch_that_was_cut_off_after_the_submit_is_found_by_name(account: tu
     rec.write(path, replace(first, state=rec.INTENDED, job_id=""))
     again = session.find_or_submit(wanted(), layout, scheduler)
     assert known(again.after.record).job_id == first.job_id
-    assert len(scheduler.find("hpc-jupyter-default")) == 1
+    assert len(scheduler.find(session.job_name("default", layout))) == 1
 
 
 def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(
@@ -126,7 +132,7 @@ def test_a_job_without_a_record_is_adopted(account: tuple[Layout, Scheduler]) ->
     os.unlink(layout.session("default").record)
     adopted = session.find_or_submit(wanted(), layout, scheduler)
     assert known(adopted.after.record).job_id == first.job_id
-    assert len(scheduler.find("hpc-jupyter-default")) == 1
+    assert len(scheduler.find(session.job_name("default", layout))) == 1
 
 
 def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account: tuple[Layout, Scheduler]) -> None:
@@ -134,7 +140,7 @@ def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account: t
     session.find_or_submit(wanted(), layout, scheduler)
     done = session.stop(layout, "default", scheduler, seconds=30)
     assert (done.changed, known(done.after.record).state, known(done.after.record).how) == (True, rec.ENDED, "stopped")
-    assert scheduler.find("hpc-jupyter-default") == []
+    assert scheduler.find(session.job_name("default", layout)) == []
     assert session.stop(layout, "default", scheduler, seconds=30).changed is False
 
 
@@ -180,3 +186,52 @@ def test_a_start_directory_must_exist(account: tuple[Layout, Scheduler]) -> None
     with pytest.raises(BadInput, match=r"^directory: /nowhere is not a directory on "):
         session.find_or_submit(wanted(directory="/nowhere"), layout, scheduler)
     assert not os.path.exists(layout.sessions)
+
+
+def test_accounts_on_one_scheduler_do_not_share_jobs(tmp_path: Path) -> None:
+    names = {session.job_name("default", Layout.at(str(tmp_path / cluster))) for cluster in ("cori", "cori-gpu")}
+    assert len(names) == 2
+
+
+def test_an_answer_about_an_older_generation_does_not_end_the_new_one(account: tuple[Layout, Scheduler]) -> None:
+    layout, scheduler = account
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    path = layout.session("default").record
+
+    class Late(type(scheduler)):  # type: ignore[misc]
+        """The first answer comes when somebody else has launched the session anew."""
+
+        def query(self, job_id: str) -> Job:
+            record = known(rec.read(path))
+            if record.generation == first.generation:
+                rec.write(path, replace(record, generation=record.generation + 1, job_id="9.default@elsewhere"))
+                return Job(job_id, GONE)
+            return Job(job_id, RUNNING)
+
+    seen = session.look(layout, "default", Late(root=layout.root))
+    assert (known(seen.record).generation, seen.state) == (first.generation + 1, rec.STARTING)
+    rec.write(path, first)
+
+
+def test_a_job_that_was_put_back_into_the_queue_is_seen_though_its_record_has_ended(
+    account: tuple[Layout, Scheduler],
+) -> None:
+    layout, scheduler = account
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    path = layout.session("default").record
+    rec.write(path, rec.ended(first, how="stopped", reason="stopped on request"))
+
+    class Requeued(type(scheduler)):  # type: ignore[misc]
+        """What Slurm answers for two minutes after a requeue."""
+
+        def query(self, job_id: str) -> Job:
+            return Job(job_id, PENDING, reason="BeginTime")
+
+        def find(self, name: str) -> list[Job]:
+            return [self.query(first.job_id)] if name else []
+
+    requeued = Requeued(root=layout.root)
+    assert session.look(layout, "default", requeued).state == rec.QUEUED
+    assert session.find_or_submit(wanted(), layout, requeued).changed is False
+    assert session.decide_stop(layout, "default", requeued)[1] == [first.job_id]
+    rec.write(path, first)

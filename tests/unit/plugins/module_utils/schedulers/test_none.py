@@ -43,7 +43,7 @@ class Account:
         (self.root / "job.sh").write_text(script)
         (self.root / "job.sh").chmod(0o755)
         argv = (str(self.root / "job.sh"), str(directory), "1")
-        order = Order(f"hpc-jupyter-{session}", argv, str(self.root), str(directory / "job.log"), resources)
+        order = Order(f"hpc-jupyter-{session}-0a1b2c", argv, str(self.root), str(directory / "job.log"), resources)
         self.jobs.append(self.scheduler.submit(order))
         return self.jobs[-1]
 
@@ -86,13 +86,13 @@ def test_a_job_runs_in_a_session_of_its_own_and_writes_to_the_log(account: Accou
 def test_a_running_job_is_queried_and_found_by_its_name_once(account: Account) -> None:
     job = account.submit()
     assert account.scheduler.query(job).phase == RUNNING
-    assert [found.job_id for found in account.scheduler.find("hpc-jupyter-default")] == [job]
+    assert [found.job_id for found in account.scheduler.find("hpc-jupyter-default-0a1b2c")] == [job]
     assert account.scheduler.find("hpc-jupyter-other") == []
 
 
 def test_jobs_of_another_account_directory_are_not_found(account: Account, tmp_path: Path) -> None:
     account.submit()
-    assert none.NoScheduler(root=str(tmp_path / "other")).find("hpc-jupyter-default") == []
+    assert none.NoScheduler(root=str(tmp_path / "other")).find("hpc-jupyter-default-0a1b2c") == []
 
 
 def test_a_cancelled_job_is_gone_with_all_its_children(account: Account) -> None:
@@ -102,7 +102,7 @@ def test_a_cancelled_job_is_gone_with_all_its_children(account: Account) -> None
     account.scheduler.cancel(job)
     _wait(lambda: not [pid for pid in everything if children.process(pid)])
     assert account.scheduler.query(job).phase == GONE
-    assert account.scheduler.find("hpc-jupyter-default") == []
+    assert account.scheduler.find("hpc-jupyter-default-0a1b2c") == []
     account.scheduler.cancel(job)
 
 
