@@ -8,11 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: account
-short_description: Check an account and make its directory
+short_description: Check an account and make its directories
 version_added: 0.1.0
 description:
   - Refuses an account on which sessions cannot or should not run, before anything is changed.
-  - Makes the account's directory and, when O(account) is given, C(account.json), which says whose it is.
+  - Makes the account's directories and, when O(account) is given, C(account.json), which says whose they are and that
+    the account is set up.
 author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
   check_mode:
@@ -23,7 +24,7 @@ attributes:
     description: Shows the directories and C(account.json).
 options:
   root:
-    description: The account's directory; a leading C(~) is the home directory.
+    description: The account's directory, absolute or starting with C(~/), which is the home directory.
     type: str
     required: true
   allow_root:
@@ -31,7 +32,7 @@ options:
     type: bool
     default: false
   account:
-    description: The account's name in the inventory. If empty, only O(root) is made.
+    description: The account's name in the inventory. If empty, only the directories are made.
     type: str
     default: ""
   cluster:
@@ -45,12 +46,12 @@ options:
   tls:
     description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
     type: str
-    choices: [auto, always, never]
+    choices: [auto, never]
     default: auto
 """
 
 EXAMPLES = r"""
-- name: Make the account's directory
+- name: Say that an account is set up
   hpc.jupyter.account:
     root: ~/.local/share/hpc-jupyter/cori
     account: alice@cori
@@ -69,7 +70,6 @@ root:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.jupyter.plugins.module_utils import account
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
 ARGUMENTS = {
     "root": {"type": "str", "required": True},
@@ -77,7 +77,7 @@ ARGUMENTS = {
     "account": {"type": "str", "default": ""},
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
-    "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+    "tls": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
 }
 
 
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _run(module: AnsibleModule) -> dict[str, object]:
-    layout = Layout.at(module.params["root"])
+    layout = account.layout(module.params["root"])
     account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
     facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "tls")}
     changes = account.plan(layout, facts=facts if facts["account"] else None)

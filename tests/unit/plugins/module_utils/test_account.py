@@ -36,9 +36,23 @@ def test_an_open_directory_is_closed(tmp_path: pathlib.Path) -> None:
     os.makedirs(layout.root, mode=0o755)
     os.chmod(layout.root, 0o755)
     changes = account.plan(layout, facts=None)
-    assert changes == [account.Change(layout.root, "directory 0755", "directory 0700")]
+    assert changes[0] == account.Change(layout.root, "directory 0755", "directory 0700")
     account.apply(layout, changes)
     assert account.plan(layout, facts=None) == []
+
+
+def test_the_directories_alone_do_not_look_like_an_account_that_is_set_up(tmp_path: pathlib.Path) -> None:
+    layout = _layout(tmp_path)
+    account.apply(layout, account.plan(layout, facts=None))
+    assert sorted(os.listdir(layout.root)) == ["server", "sessions"]
+    assert [change.path for change in account.plan(layout, facts=FACTS)] == [layout.account]
+
+
+@pytest.mark.parametrize(("root", "problem"), [("", "is empty"), ("work", "'work' is relative")])
+def test_a_root_that_depends_on_the_working_directory_is_refused(root: str, problem: str) -> None:
+    with pytest.raises(HpcJupyterError) as caught:
+        account.layout(root)
+    assert str(caught.value) == f"hpc_root: {problem}. Start it with / or ~/, or leave it out"
 
 
 def test_the_check_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
