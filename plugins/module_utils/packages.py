@@ -20,6 +20,7 @@ NO_DEBUGPY = 'debugpy; python_version < "0"\n'
 """An override that leaves out the debugger's listener, which every user of the node can reach."""
 
 _PIN = re.compile(r"^(?P<pin>[A-Za-z0-9][A-Za-z0-9._-]*==[^\s;]+(?:\s*;[^\\]*)?)", re.MULTILINE)
+_PASSWORD = re.compile(r"//(?:[^/@\s:]*:)?(?P<password>[^/\s]+)@")
 _FORGET = [part for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV",
                              "CONDA_PREFIX") for part in ("-u", name)]
 
@@ -135,6 +136,16 @@ def check_packages(packages: Sequence[str]) -> None:
                 "jupyter_environment_packages", f"{package!r} is not a package",
                 hint="Write one a list item, such as numpy or pandas>=2",
             )
+
+
+def secrets(packages: Sequence[str]) -> set[str]:
+    """The passwords in the addresses among ``packages``, such as ``tool @ https://me:password@host/tool.whl``."""
+    return {match["password"] for package in packages for match in _PASSWORD.finditer(package)}
+
+
+def shown(package: str) -> str:
+    """``package`` as it may be shown: without the password in its address."""
+    return _PASSWORD.sub(lambda match: match[0].replace(match["password"], "********"), package)
 
 
 def constraints(lock: str) -> str:

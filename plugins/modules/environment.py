@@ -160,6 +160,8 @@ def _venv(module: AnsibleModule) -> dict[str, object]:
 
 
 def _wish(module: AnsibleModule) -> environment.Wish:
+    # Ansible masks these wherever they turn up: in the arguments, in the diff, in what an installer says.
+    module.no_log_values.update(packages.secrets(module.params["packages"]))
     packages.check_packages(module.params["packages"])
     return environment.Wish(
         lock_sha256=module.params["lock_sha256"],
@@ -200,7 +202,7 @@ def _text(made_of: dict[str, Any]) -> str:
     lines = [
         f"python: {made_of['base_python']}",
         f"lock: {made_of['lock_sha256'][:12]}",
-        f"packages: {', '.join(made_of['packages'])}",
+        f"packages: {', '.join(packages.shown(item) for item in made_of['packages'])}",
         f"debugger: {made_of['debugger']}",
         f"complete: {made_of['complete']}",
     ]

@@ -18,6 +18,20 @@ tornado==6.6.1 ; python_full_version >= '3.11' \\
 """
 
 
+@pytest.mark.parametrize(
+    ("package", "secrets", "shown"),
+    [
+        ("numpy>=2", set(), "numpy>=2"),
+        ("tool @ https://host/a@1/tool.whl", set(), "tool @ https://host/a@1/tool.whl"),
+        ("tool @ https://me:pw@host/tool.whl", {"pw"}, "tool @ https://me:********@host/tool.whl"),
+        ("tool @ git+https://ghp_token@host/tool.git@v1", {"ghp_token"}, "tool @ git+https://********@host/tool.git@v1"),
+    ],
+)
+def test_passwords_in_addresses_are_found_and_not_shown(package: str, secrets: set[str], shown: str) -> None:
+    assert packages.secrets([package]) == secrets
+    assert packages.shown(package) == shown
+
+
 def test_constraints_are_the_lock_without_hashes() -> None:
     assert packages.constraints(LOCK) == (
         "anyio==4.16.0\n"
