@@ -1,0 +1,116 @@
+"""What people write into variables: strings from the command line, nothing, misspelt names, too many accounts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.jupyter_env import jupyter_python
+from tests.machine import ROOT
+from tests.playbooks.plays import NAME, Home, Played
+
+ENTRIES = ("launch", "stop", "status", "logs")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An account on which nothing has been done."""
+    made = Home(tmp_path / "home")
+    made.path.mkdir()
+    return made
+
+
+def _existing() -> dict[str, object]:
+    prefix = jupyter_python().parent.parent
+    return {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
+
+
+def _options(role: str) -> dict[str, Any]:
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return {name: option for point in specs.values() for name, option in point["options"].items()}
+
+
+def _strings() -> list[str]:
+    """``-e`` with the default of each number and truth value, which arrives as a string."""
+    options = [item for role in (ROOT / "roles").iterdir() for item in _options(role.name).items()]
+    given = [(name, option["default"]) for name, option in options if option["type"] in ("int", "bool")]
+    return [part for name, value in given for part in ("-e", f"{name}={value}")]
+
+
+def _readme_play(home: Home, role: str) -> str:
+    """The playbook that a role's README shows, in a file."""
+    block = re.search(r"```yaml\n(- .*?)```", (ROOT / "roles" / role / "README.md").read_text(), re.S)
+    assert block
+    playbook = home.path.parent / f"{role}-readme.yml"
+    playbook.write_text(block[1])
+    return str(playbook)
+
+
+def _well(played: Played) -> Played:
+    assert played.code == 0, played.out
+    return played
+
+
+def test_every_number_and_truth_value_may_be_a_string(home: Home) -> None:
+    strings = _strings()
+    assert "jupyter_server_certificate_days=365" in strings
+    _well(home.play("setup.yml", *strings, **_existing()))
+    for entry in ENTRIES:
+        _well(home.play(f"{entry}.yml", "--check", *strings))
+
+
+def test_the_examples_of_the_readmes_work(home: Home) -> None:
+    _well(home.play(_readme_play(home, "jupyter_environment"), **_existing()))
+    assert json.loads((home.root / "account.json").read_text())["account"] == NAME
+    shown = _well(home.play(_readme_play(home, "jupyter_session"), "--check", "-v"))
+    assert "Wait until the session is ready" in shown.out
+
+
+def test_an_empty_root_and_scheduler_are_as_if_not_set(home: Home) -> None:
+    _well(home.role("jupyter_server", hpc_root="", hpc_scheduler=""))
+    assert sorted(path.name for path in home.path.iterdir() if path.name != ".ansible") == [".local"]
+    assert json.loads((home.root / "account.json").read_text())["scheduler"] == "none"
+    _well(home.play("status.yml", hpc_root="", hpc_scheduler=""))
+
+
+@pytest.mark.parametrize("package", ["tool @ https://me:canary-pw@127.0.0.1:9/tool.whl", "https://canary-pw@127.0.0.1:9/\x07"])
+def test_the_password_in_a_packages_address_is_never_shown(home: Home, package: str) -> None:
+    given = {"jupyter_environment_packages": [package], "jupyter_environment_wheelhouse": "/tmp"}
+    played = home.role("jupyter_environment", "--check", "--diff", "-vvv", **given)
+    assert "127.0.0.1:9" in played.out
+    assert "canary-pw" not in played.out
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_misspelt_session_variable_is_refused(home: Home, entry: str) -> None:
+    played = home.play(f"{entry}.yml", jupyter_session_tmie="1:00:00")
+    assert played.code != 0
+    assert "jupyter_session_tmie is not a variable of this role; did you mean jupyter_session_time?" in played.out
+
+
+def test_a_setup_that_was_cut_off_does_not_look_complete(home: Home) -> None:
+    (home.server / "jupyter_server_config.json").mkdir(parents=True)
+    assert home.role("jupyter_server").code != 0
+    assert (home.root / "job.sh").exists()
+    assert not (home.root / "account.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [((), 2), (("-l", NAME), 0), (("-e", "jupyter_session_all=true"), 0), (("--check",), 0)],
+)
+def test_stop_of_several_accounts_has_to_be_asked_for(home: Home, options: tuple[str, ...], code: int) -> None:
+    facts = {"ansible_connection": "local"}
+    several = home.path.parent / "several.yml"
+    several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": facts}}}))
+    played = home.play("stop.yml", "-i", str(several), *options)
+    assert played.code == code, played.out
+    assert (
+        "this would stop sessions of 2 accounts, and what is not saved in them is lost: name one (-l ACCOUNT), "
+        "or add -e jupyter_session_all=true"
+    ) in played.out or code == 0
