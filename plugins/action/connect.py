@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
@@ -18,6 +20,9 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys, write
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
+_ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
+"""Options that lead to another host, or over another configuration."""
+
 _UNCHECKED = re.compile(r"(?i)stricthostkeychecking[= ]*(?:no|off|accept-new)|userknownhostsfile[= ]*/dev/null")
 
 
@@ -48,6 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         if cluster.local:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
         self._check_connection(cluster)
+        self._check_arguments(cluster)
         files = write(cluster)
         self._record(files, arguments["record"] or {})
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
@@ -64,6 +70,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         if self._connection.transport != "ssh":
             raise BadInput("ansible_connection", f"{self._connection.transport!r} is not one of local, ssh")
         host = self._connection.get_option("host")
+        if host == cluster.account != cluster.name:
+            raise BadInput(
+                "ansible_host", "is not set, so that Ansible would go around the generated ssh configuration",
+                hint="Give the play the variables of hpc.jupyter's playbooks/group_vars/all.yml",
+            )
         if host != cluster.name:
             raise BadInput(
                 "ansible_host", f"is {host}, which would go around the gateways and the pinned host keys",
@@ -71,12 +82,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             )
         if self._connection.get_option("host_key_checking") is False:
             raise BadInput("ansible_ssh_host_key_checking", "is false; host keys are always checked", hint="Remove it")
-        for option in _SSH_ARGUMENTS:
-            if _UNCHECKED.search(str(self._connection.get_option(option) or "")):
+
+    def _check_arguments(self, cluster: Cluster) -> None:
+        """ssh gets the account's own configuration, and no other way than the one that is written there."""
+        given = {option: _words(self._connection.get_option(option)) for option in _SSH_ARGUMENTS}
+        for option, text in given.items():
+            if _UNCHECKED.search(text):
                 raise BadInput(
                     f"ansible_{option}", "turns the check of host keys off",
                     hint="Remove that, and pin the site's fingerprints in hpc_host_keys",
                 )
+            if option != "ssh_args" and _ASIDE.search(text):
+                raise BadInput(
+                    f"ansible_{option}", "leads around the gateways and the pinned host keys",
+                    hint="Remove that; the way belongs into hpc_gateways and hpc_login_hosts",
+                )
+        if given["ssh_args"] != _words(ssh_args(cluster.account)):
+            raise BadInput(
+                "ansible_ssh_args", "does not lead over the generated ssh configuration",
+                hint="Remove it where it is set, and give the play the variables of hpc.jupyter's "
+                "playbooks/group_vars/all.yml; options of your own belong into ~/.ssh/config",
+            )
 
     def _open(self, cluster: Cluster, files: Files, *, seconds: int) -> bool:
         """A password given to Ansible is told to every hop of the cluster that asks for one."""
@@ -90,3 +116,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
     def _record(files: Files, record: Mapping[str, Any]) -> None:
         if record.get("node") and record.get("host_keys"):
             record_node_keys(files.directory, record["node"], record["host_keys"])
+
+
+def _words(arguments: object) -> str:
+    """ssh's arguments as ssh gets them, without the quotes of a shell."""
+    try:
+        return " ".join(shlex.split(str(arguments or "")))
+    except ValueError:
+        return str(arguments)

@@ -21,14 +21,15 @@ TASKS: list[dict[str, Any]] = [
 
 
 def play(
-    place: Path, hosts: dict[str, dict[str, Any]], *arguments: str, tasks: list[dict[str, Any]] | None = None
+    place: Path, hosts: dict[str, dict[str, Any]], *arguments: str, tasks: list[dict[str, Any]] | None = None,
+    groups: dict[str, Any] | None = None, variables: str = "",
 ) -> str:
     """What ansible-playbook prints, with the variables of our playbooks beside the play."""
-    inventory = {"all": {"hosts": hosts}}
+    inventory = {"all": {"hosts": hosts, "children": groups or {}}}
     (place / "hosts.json").write_text(json.dumps(inventory))
     (place / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks or TASKS}]))
     (place / "group_vars").mkdir(exist_ok=True)
-    (place / "group_vars/all.yml").write_text((ROOT / "playbooks/group_vars/all.yml").read_text())
+    (place / "group_vars/all.yml").write_text(variables or (ROOT / "playbooks/group_vars/all.yml").read_text())
     (place / "ansible.cfg").touch()
     env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"), "XDG_STATE_HOME": str(place / "s"),
            "ANSIBLE_CONFIG": str(place / "ansible.cfg"), "COLUMNS": "1000"}
@@ -74,6 +75,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
       "Remove that, and pin the site's fingerprints in hpc_host_keys")),
     ({"ansible_ssh_extra_args": "-oStrictHostKeyChecking=accept-new"},
      "ansible_ssh_extra_args: turns the check of host keys off."),
+    ({"ansible_ssh_args": "-o ControlMaster=auto"},
+     ("ansible_ssh_args: does not lead over the generated ssh configuration. Remove it where it is set, and give the "
+      "play the variables of hpc.jupyter's playbooks/group_vars/all.yml; options of your own belong into "
+      "~/.ssh/config")),
+    *[({f"ansible_{option}": text},
+       (f"ansible_{option}: leads around the gateways and the pinned host keys. "
+        "Remove that; the way belongs into hpc_gateways and hpc_login_hosts"))
+      for option in ("ssh_common_args", "ssh_extra_args")
+      for text in ("-F none", "'-F' none", "-4F/dev/null", "-J evil", "-oproxycommand=id", "-o 'ProxyJump evil'",
+                   "-C -o HostName=evil")],
     ({"ansible_ssh_host_key_checking": False},
      "ansible_ssh_host_key_checking: is false; host keys are always checked. Remove it"),
     ({"hpc_user": {"__ansible_unsafe": "{{ lookup('pipe', 'touch canary') }}"}},
@@ -89,6 +100,28 @@ def test_bad_facts_are_refused_before_any_ssh(place: Path) -> None:
         assert json.dumps(message.replace("alice@lab", name))[1:-1] in lines[name]
     assert not (place / "s").exists()
     assert not (place / "canary").exists()
+
+
+def test_arguments_that_lead_nowhere_else_are_taken(place: Path) -> None:
+    told = play(place, {"alice@lab": {**FACTS, "ansible_ssh_common_args": "-o IdentityFile=/x/FJ -C"}})
+    assert "lab: login host login.invalid: the name is not known here." in told
+
+
+def test_group_variables_do_not_beat_the_play_variables(place: Path) -> None:
+    (place / "group_vars").mkdir()
+    (place / "group_vars/lab.yml").write_text("ansible_ssh_args: -F none\n")
+    hosts = {"alice@lab": FACTS}
+    told = play(place, hosts, groups={"lab": {"hosts": {"alice@lab": {}}}})
+    assert "ansible_ssh_args: does not lead over the generated ssh configuration." in told
+
+
+def test_a_play_without_our_variables_is_told_so(place: Path) -> None:
+    told = play(place, {"alice@lab": FACTS}, variables="{}\n")
+    assert (
+        "ansible_host: is not set, so that Ansible would go around the generated ssh configuration. "
+        "Give the play the variables of hpc.jupyter's playbooks/group_vars/all.yml"
+    ) in told
+    assert not (place / "s").exists()
 
 
 def test_play_variables_lead_ansible_over_the_configuration(place: Path) -> None:
