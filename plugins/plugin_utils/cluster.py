@@ -247,7 +247,13 @@ def _scheduler(facts: Mapping[str, Any], *, local: bool) -> str:
     value = facts.get("hpc_scheduler") or ("none" if local else None)
     if value is None:
         raise BadInput("hpc_scheduler", f"is not set; it is one of {', '.join(SCHEDULERS)}")
-    return _one_of("hpc_scheduler", value, SCHEDULERS)
+    scheduler = _one_of("hpc_scheduler", value, SCHEDULERS)
+    if local and scheduler != "none":
+        raise BadInput(
+            "hpc_scheduler", f"{scheduler!r} cannot be used by an account with ansible_connection: local",
+            hint="This version reaches a scheduler by ssh alone: remove ansible_connection, or write none",
+        )
+    return scheduler
 
 
 def _route(facts: Mapping[str, Any], *, local: bool) -> str:

@@ -149,3 +149,12 @@ def test_node_route_on_this_machine_is_refused() -> None:
     with pytest.raises(BadInput) as refused:
         Cluster.from_facts({"ansible_connection": "local", "hpc_route": "node"}, account="local")
     assert str(refused.value) == "hpc_route: 'node' needs ssh, and this account is local. Use auto or local"
+
+
+def test_local_account_with_a_scheduler_is_refused() -> None:
+    with pytest.raises(BadInput) as refused:
+        Cluster.from_facts({"ansible_connection": "local", "hpc_scheduler": "slurm"}, account="local")
+    assert str(refused.value) == (
+        "hpc_scheduler: 'slurm' cannot be used by an account with ansible_connection: local. "
+        "This version reaches a scheduler by ssh alone: remove ansible_connection, or write none"
+    )
