@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
 _OTHER_FACTS = ("ansible_connection", "ansible_user")
@@ -125,6 +126,7 @@ def _read(sources: Sequence[str]) -> dict[str, Account]:
     from ansible.plugins.loader import init_plugin_loader
     from ansible.vars.manager import VariableManager
 
+    _introduce_collection()
     init_plugin_loader()
     loader = DataLoader()
     _give_vault_secrets(loader)
@@ -133,12 +135,22 @@ def _read(sources: Sequence[str]) -> dict[str, Account]:
     return {host.name: _account(host, loader, variables) for host in inventory.get_hosts()}
 
 
+def _introduce_collection() -> None:
+    """Ansible's loader refuses a collection that Python imported before it, unless it has its metadata."""
+    import ansible_collections.hpc.jupyter as collection
+
+    if not hasattr(collection, "_collection_meta"):
+        collection._collection_meta = {}  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def play_environment() -> dict[str, str]:
     """Ansible's settings, the same in this process and in every play: our own collection comes first."""
     others = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "~/.ansible/collections:/usr/share/ansible/collections")
     root = str(collections_root())
+    ours = os.path.join(os.path.dirname(state_directory("account")), ".ansible")
     return {
         "ANSIBLE_COLLECTIONS_PATH": others if others.startswith(root) else f"{root}:{others}",
+        "ANSIBLE_HOME": os.environ.get("ANSIBLE_HOME") or ours,
         "ANSIBLE_LOCAL_TEMP": tempfile.gettempdir(),
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_LOCALHOST_WARNING": "False",

@@ -12,6 +12,7 @@ import socket
 import socketserver
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -27,26 +28,44 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import write
 
 from hpc_jupyter.access import Access
-from hpc_jupyter.connection import Connector
+from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.progress import Plain
 from hpc_jupyter.results import Hints
+from tests.cli.ssh_servers import keys, way  # noqa: F401  (fixtures)
 
 TOKEN = "canary-token-0123456789"
 BASE_URL = "/0123456789abcdef/"
+INVENTORY = """\
+all:
+  children:
+    lab:
+      hosts: {alice@lab: {}, bob@lab: {hpc_user: root}}
+      vars:
+        hpc_scheduler: slurm
+        hpc_gateways: ["{{ inventory_hostname | split('@') | first }}@gate.invalid:2222"]
+        hpc_login_hosts: [login.invalid]
+    here:
+      hosts: {local: {ansible_connection: local, hpc_scheduler: none}}
+"""
 _COMMAND = """\
 #!/bin/sh
 [ "$1" = status ] && exec cat "$(dirname "$0")/status.json"
 echo "some noise before"
 printf '%s ' "$5"
 cat "$(dirname "$0")/answer.json"
+exit "$(cat "$(dirname "$0")/code")"
 """
 
 
 class SessionServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """What Jupyter answers at ``api/status``, on a Unix socket; ``tokens`` are those it was shown."""
+    """What Jupyter answers at ``api/status``, on a Unix socket; ``tokens`` are those it was shown.
+
+    It answers with 502 as often as ``stumbles`` says, then as it should.
+    """
 
     daemon_threads = True
     accepts = True
+    stumbles = 0
 
     def __init__(self, path: str) -> None:
         self.tokens: list[str] = []
@@ -60,7 +79,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """200 with the token and the base URL, else what Jupyter says too."""
         shown = self.headers.get("Authorization", "")
         self.server.tokens.append(shown)
-        if self.path != f"{BASE_URL}api/status":
+        if self.server.stumbles:
+            self.server.stumbles -= 1
+            self.send_error(502)
+        elif self.path != f"{BASE_URL}api/status":
             self.send_error(404)
         elif shown != f"token {TOKEN}" or not self.server.accepts:
             self.send_error(403)
@@ -111,9 +133,10 @@ class World:
         """Change what the account's own command says when it asks the scheduler."""
         (self.home / "root" / "status.json").write_text(json.dumps([asdict(replace(self.record, **changes))]))
 
-    def answer(self, answer: dict[str, Any]) -> None:
-        """Set the whole answer."""
+    def answer(self, answer: dict[str, Any], *, code: int = 0) -> None:
+        """Set the whole answer, and what the command exits with."""
         (self.home / "root").mkdir(exist_ok=True)
+        (self.home / "root" / "code").write_text(str(code))
         (self.home / "root" / "answer.json").write_text(json.dumps(answer) + "\n")
 
     def stop_sshd(self) -> None:
@@ -125,6 +148,14 @@ class World:
     def start_sshd(self) -> None:
         """Start it again."""
         self.sshd = start_sshd(self.home, self.port)
+
+
+def connect(world: World, port: int = 0) -> Link:
+    """A connection that this process holds."""
+    connector = world.connector
+    connector.access.log_in(connector.progress, interactive=False)
+    with connector.believing_the_scheduler():
+        return connector.connect(connector.attach(), port=port)
 
 
 @pytest.fixture
@@ -159,6 +190,18 @@ def world(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wo
     made.stop_sshd()
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def environment(tmp_path: Path, short_directory: Path) -> dict[str, str]:
+    """A home of its own, an inventory, and nothing that would ask or colour."""
+    (tmp_path / "hosts.yml").write_text(INVENTORY)
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    path = os.pathsep.join(item for item in sys.path if item)
+    return {
+        **kept, "HOME": str(tmp_path), "XDG_STATE_HOME": str(short_directory), "PYTHONPATH": path, "TERM": "dumb",
+        "HPC_JUPYTER_INVENTORY": str(tmp_path / "hosts.yml"),
+    }  # fmt: skip
 
 
 def start_sshd(home: Path, port: int) -> subprocess.Popen[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,18 +13,6 @@ import pytest
 
 from hpc_jupyter.exits import MEANINGS, Exit
 
-INVENTORY = """\
-all:
-  children:
-    lab:
-      hosts: {alice@lab: {}, bob@lab: {hpc_user: root}}
-      vars:
-        hpc_scheduler: slurm
-        hpc_gateways: ["{{ inventory_hostname | split('@') | first }}@gate.invalid:2222"]
-        hpc_login_hosts: [login.invalid]
-    here:
-      hosts: {local: {ansible_connection: local, hpc_scheduler: none}}
-"""
 EXAMPLES = {
     "launch": [
         "hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G",
@@ -40,18 +27,6 @@ EXAMPLES = {
     "login": ["hpc-jupyter login alice@lab"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
 }
-
-
-@pytest.fixture
-def environment(tmp_path: Path, short_directory: Path) -> dict[str, str]:
-    """A home of its own, an inventory, and nothing that would ask or colour."""
-    (tmp_path / "hosts.yml").write_text(INVENTORY)
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    path = os.pathsep.join(item for item in sys.path if item)
-    return {
-        **kept, "HOME": str(tmp_path), "XDG_STATE_HOME": str(short_directory), "PYTHONPATH": path, "TERM": "dumb",
-        "HPC_JUPYTER_INVENTORY": str(tmp_path / "hosts.yml"),
-    }  # fmt: skip
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
