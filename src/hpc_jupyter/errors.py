@@ -12,8 +12,9 @@ class Failure(HpcJupyterError):
 
     code = Exit.FAILED
 
-    def __init__(self, message: str, *, detail: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, detail: tuple[str, ...] = (), code: Exit | None = None) -> None:
         self.detail = detail
+        self.code = code if code is not None else self.code
         super().__init__(message)
 
 

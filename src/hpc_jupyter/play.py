@@ -22,8 +22,7 @@ from hpc_jupyter.account import play_environment
 from hpc_jupyter.errors import Failure, Stopped
 
 CONNECT = "hpc.jupyter.connect"
-SESSION = "hpc.jupyter.session"
-"""Actions whose failure means something of its own."""
+"""The action whose failure means that the account was not reached."""
 
 _PREFIX = "hpc-jupyter-play-"
 _GRACE_SECONDS = 5.0
@@ -42,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True)
 class HostResult:
-    """What came of one account: the last session named, all sessions seen; why, and in which action, it failed."""
+    """What came of one account: the last session named, all sessions seen; why it failed, how, and in which action."""
 
     account: str
     session: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +52,7 @@ class HostResult:
     message: str = ""
     log_tail: tuple[str, ...] = ()
     failed_action: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -282,6 +282,7 @@ class _Reader:
             message=_message(result) if failed else known.message,
             log_tail=tuple(result.get("log_tail", ())) if failed else known.log_tail,
             failed_action=action if failed else known.failed_action,
+            kind=str(result.get("kind", "")) if failed else known.kind,
         )
 
     def result(self, *, succeeded: bool, interrupted: bool) -> PlayResult:

@@ -9,8 +9,9 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import Detached, Failure, SessionFailed, Unreachable
-from hpc_jupyter.play import SESSION, HostResult, Play, PlayResult, Step, run
+from hpc_jupyter.errors import Detached, Failure, Unreachable
+from hpc_jupyter.exits import Exit
+from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
 from hpc_jupyter.progress import Progress
 
 _PASSING = ("queued", "unknown")
@@ -88,8 +89,23 @@ def check(result: PlayResult, account: str) -> None:
     detail = tuple(line for line in host.log_tail if line not in message)
     if host.unreachable:
         raise Unreachable(message)
-    about_session = bool(host.session) or host.failed_action == SESSION
-    raise SessionFailed(message, detail=detail) if about_session else Failure(message, detail=detail)
+    raise Failure(message, detail=detail, code=_code(host))
+
+
+_CODES = {
+    "bad_input": Exit.BAD_INPUT,
+    "busy": Exit.BUSY,
+    "refused": Exit.SESSION_FAILED,
+    "failed": Exit.SESSION_FAILED,
+}
+"""What the collection's modules call their failures; all others are ``Exit.FAILED``."""
+
+
+def _code(host: HostResult) -> Exit:
+    """A scheduler that cannot be asked says nothing against a session that was seen: that one is waited for."""
+    if host.kind == "unavailable" and host.session:
+        return Exit.WAITING
+    return _CODES.get(host.kind, Exit.FAILED)
 
 
 def _left(context: Context, account: str, session: Mapping[str, Any]) -> str:

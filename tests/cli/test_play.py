@@ -68,6 +68,19 @@ def test_a_failure_is_told_as_it_is(tmp_path: Path, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_a_modules_kind_of_failure_is_kept(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "told.py").write_text(_FAILED)
+    assert run(play(tmp_path, "    - told: {}\n"), quiet).hosts["here"].kind == "busy"
+
+
+_FAILED = """\
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule(argument_spec={}).fail_json(msg="another process works on it", kind="busy")
+"""
+
+
 def test_a_failed_item_of_a_loop_is_told(tmp_path: Path) -> None:
     tasks = "    - ansible.builtin.fail: {msg: 'no {{ item }}'}\n      loop: [conda, pip]\n"
     assert run(play(tmp_path, tasks), quiet).message == "no conda"

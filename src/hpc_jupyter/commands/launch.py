@@ -42,7 +42,12 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
         context, "hpc.jupyter.launch", name, {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
     )
     _check(context, result, wanted.session)
-    return connect.link(context, connector, wanted.connection)
+    try:
+        return connect.link(context, connector, wanted.connection)
+    except Waiting:
+        if result.session["state"] != rec.UNKNOWN:
+            raise
+        raise _waiting(context, result, wanted.session) from None
 
 
 def _if_ready(context: Context, connector: Connector, connection: options.Connection) -> Link | None:
@@ -66,7 +71,12 @@ def _check(context: Context, result: HostResult, name: str) -> None:
         return
     if session.get("state") in (rec.ENDED, None):
         raise SessionFailed(f"{result.account}: {describe(session)}. See: {hints.command('logs')}")
-    raise Waiting(
-        f"{result.account}: {describe(session)}. Watch it again: {hints.command('launch')}\n"
+    raise _waiting(context, result, name)
+
+
+def _waiting(context: Context, result: HostResult, name: str) -> Waiting:
+    hints = context.hints(result.account, name)
+    return Waiting(
+        f"{result.account}: {describe(result.session)}. Watch it again: {hints.command('launch')}\n"
         f"Give it up: {hints.command('stop')}"
     )
