@@ -10,16 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import way
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port, way
 
 
-def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int = 8888) -> list[str]:
-    """What to do next about the session in ``record``; ``connected`` is what the action ``connect`` returned."""
+def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int | None = None) -> list[str]:
+    """What to do next about the session in ``record``; ``connected`` is what the action ``connect`` returned.
+
+    Without ``port`` the account's session has its own, the same every time.
+    """
     if not record:
         return ["There is no such session yet; launching would submit it"]
     if record["state"] != "ready":
         return _not_ready(record)
-    return _ready(record, connected["cluster"], config=connected["ssh_config"], port=port)
+    chosen = port or first_port(record["account"], record["session"])
+    return _ready(record, connected["cluster"], config=connected["ssh_config"], port=chosen)
 
 
 def _not_ready(record: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shlex
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 
 LOOPBACK = "127.0.0.1"
 """Never ``localhost``: that name may lead to another user's listener on ::1."""
+
+_FIRST_PORT = 20000
+_PORTS = 10000
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Way:
         return shlex.join(self.forward)
 
 
+def first_port(account: str, session: str) -> int:
+    """Where to begin the search for a port: the same for a session every time, below the ephemeral ones."""
+    return _FIRST_PORT + zlib.crc32(f"{account}\0{session}".encode()) % _PORTS
+
+
 def way(record: Mapping[str, Any], *, local: bool, config: str, port: int) -> Way:
     """The way to a session that is ready; ``config`` is the account's ssh_config, ``port`` the local port to use."""
     if local:
@@ -44,7 +53,9 @@ def way(record: Mapping[str, Any], *, local: bool, config: str, port: int) -> Wa
             "stop it and launch it again"
         )
     spec = f"{LOOPBACK}:{port}:{record['socket']}"
-    return Way("node", port, _url(port, record), ("ssh", "-F", config, "-N", "-L", spec, record["node"]))
+    # Without ExitOnForwardFailure the URL would lead to whoever has the port already.
+    forward = ("ssh", "-F", config, "-N", "-o", "ExitOnForwardFailure=yes", "-L", spec, record["node"])
+    return Way("node", port, _url(port, record), forward)
 
 
 def _url(port: int, record: Mapping[str, Any]) -> str:

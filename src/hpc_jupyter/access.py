@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
@@ -21,6 +22,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
 
 from hpc_jupyter.errors import Failure, NoSession, Unreachable
+from hpc_jupyter.exits import Exit
 from hpc_jupyter.progress import Progress
 
 _TYPING_SECONDS = 300.0
@@ -103,7 +105,7 @@ class Access:
             return ""
 
     def attach(self, session: str) -> Attached:
-        """Ask the account for a session's record and token; raises ``NoSession`` if there is none."""
+        """Ask the account for a session's record and token; raises ``NoSession``, or why it cannot say."""
         nonce = secrets.token_hex(16)
         answer = self.run([self.command, "attach", "--session", session, "--nonce", nonce])
         told = _framed(answer.stdout, nonce)
@@ -113,12 +115,23 @@ class Access:
                 f"{_last(answer.stderr)}. Set the account up: hpc-jupyter setup {self.cluster.account}"
             )
         if "error" in told:
-            raise NoSession(str(told["error"]))
+            raise _refusal(str(told["error"]), answer.code)
         return _attached(told, account=self.cluster.account)
 
     def observe(self, session: str) -> Mapping[str, Any]:
         """The session as the scheduler confirms it, which takes longer than its record; empty if nobody can say."""
         return _session_of(self.run([self.command, "status", "--session", session, "--json"]))
+
+
+def _refusal(text: str, code: int) -> HpcJupyterError:
+    """What the account's own command says; its exit codes mean what ours mean."""
+    if code == Exit.NO_SESSION:
+        return NoSession(text)
+    if code == Exit.UNREACHABLE:
+        return Unreachable(text)
+    if code == Exit.BUSY:
+        return Busy(text)
+    return Failure(text, code=Exit.BAD_INPUT if code == Exit.BAD_INPUT else Exit.FAILED)
 
 
 def _session_of(answer: ssh.Answer) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
 
-from hpc_jupyter import forward
+from hpc_jupyter import forward, listener
 from hpc_jupyter import route as routes
 from hpc_jupyter.access import Access, Attached
 from hpc_jupyter.errors import NoForward, NoSession, Waiting
@@ -21,9 +23,10 @@ from hpc_jupyter.processes import NOBODY, Process, this_process
 from hpc_jupyter.progress import Progress
 from hpc_jupyter.results import Hints
 from hpc_jupyter.route import Route
-from hpc_jupyter.state import Held, Store, first_port
+from hpc_jupyter.state import Held, Store
 
 _PORTS_TRIED = 50
+_BETWEEN_PROBES_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,23 +108,51 @@ class Connector:
         return self._connect(attached, port=0 if not forward.is_free(port) else port)
 
     def join(self, attached: Attached, *, port: int = 0) -> Link | None:
-        """The connection that another process holds, if it works and is on ``port`` if that matters; others end."""
+        """The connection that another process holds, if it works and is on ``port`` if that matters.
+
+        One that is dead ends; one that works on another port goes on until there is a new one. Raises ``NoForward``
+        if that other port is taken.
+        """
         held = self.store.read(self.session)
         others = held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive
-        if others and port in (0, held.port):
-            way = self.route(attached, held.port)
-            if forward.ask(way.url, attached.token).ok:
-                return Link(attached, way, holder=held.holder)
+        if others and self._answers(attached, held.port):
+            if port in (0, held.port):
+                return Link(attached, self.route(attached, held.port), holder=held.holder)
+            if not forward.is_free(port):
+                raise _taken(port)
+            return None
         self.store.end(self.session)
         return None
 
+    def _answers(self, attached: Attached, port: int) -> bool:
+        """Whether a held connection works; one answer that is late does not prove that it is dead."""
+        url = self.route(attached, port).url
+        if forward.ask(url, attached.token).ok:
+            return True
+        time.sleep(_BETWEEN_PROBES_SECONDS)
+        return forward.ask(url, attached.token).ok
+
     def _on_this_machine(self, attached: Attached) -> Link:
         way = self.route(attached, 0)
+        self._check_listener(attached.record)
         answer = forward.ask(way.url, attached.token)
         if not answer.ok:
             raise NoForward(f"{self.account}: {answer.reason}. See: {self.hints.command('logs')}")
         self.store.write(self.session, Held(port=way.port))
         return Link(attached, way)
+
+    def _check_listener(self, record: Record) -> None:
+        """The token is shown to this user's own listener on this very machine, to nobody else."""
+        if listener.short(record.node) != listener.short_name():
+            raise NoForward(
+                f"{self.account}: session {self.session} runs on {record.node}, and this machine is "
+                f"{listener.short_name()}. Connect there, or end it: {self.hints.command('stop')}"
+            )
+        if not listener.is_ours(record.port):
+            raise NoForward(
+                f"{self.account}: nothing of yours listens on 127.0.0.1:{record.port}, so the session's token was "
+                f"not sent there. See: {self.hints.command('logs')}"
+            )
 
     def _connect(self, attached: Attached, *, port: int) -> Link:
         record = attached.record
@@ -132,6 +163,7 @@ class Connector:
         record_node_keys(self.access.files.directory, record.node, record.host_keys)
         self.progress.now(f"Connecting to {record.node}")
         link = self._on_some_port(attached, fixed=port, wanted=wanted)
+        self.store.end(self.session)
         ssh = link.forward.process if link.forward else NOBODY
         self.store.write(self.session, Held(port=link.route.port, holder=link.holder, ssh=ssh))
         return link
@@ -146,8 +178,7 @@ class Connector:
                     self.progress.say(f"Port {candidate} of this machine is taken; trying the next")
                 continue
             return Link(attached, way, holder=this_process(), forward=held)
-        last = "" if fixed else f" to {wanted + _PORTS_TRIED - 1}"
-        raise NoForward(f"port {wanted}{last} of this machine is taken by another program. Choose one with --port")
+        raise _taken(wanted, last=wanted + (0 if fixed else _PORTS_TRIED - 1))
 
     def _open(self, way: Route, attached: Attached) -> Forward:
         if not forward.is_free(way.port):
@@ -161,6 +192,11 @@ class Connector:
     def route(self, attached: Attached, port: int) -> Route:
         """The way to the session from ``port``."""
         return routes.plan(attached.record, self.access.cluster, config=self.access.files.config, port=port)
+
+
+def _taken(port: int, *, last: int = 0) -> NoForward:
+    ports = f"port {port} to {last}" if last > port else f"port {port}"
+    return NoForward(f"{ports} of this machine is taken by another program. Choose one with --port")
 
 
 def check_ready(record: Record, hints: Hints) -> None:

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
+
 from hpc_jupyter import forward
 from hpc_jupyter.connection import Connector, Link
-from hpc_jupyter.errors import Failure, NoForward, NoSession, Unreachable, Waiting
+from hpc_jupyter.errors import Failure, NoSession
+from hpc_jupyter.exits import Exit
 
 _PROBE_SECONDS = 15.0
 _TICK_SECONDS = 1.0
@@ -110,6 +113,8 @@ def _again(connector: Connector, link: Link) -> Link:
 
 
 def _is_worth_trying_again(error: BaseException) -> bool:
+    if isinstance(error, Busy):
+        return True
     if isinstance(error, NoSession) or not isinstance(error, Failure):
         return False
-    return isinstance(error, (NoForward, Unreachable, Waiting)) and not _FINAL.search(str(error))
+    return error.code != Exit.BAD_INPUT and not _FINAL.search(str(error))

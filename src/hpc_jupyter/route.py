@@ -25,7 +25,6 @@ _OPTIONS = (
     "BatchMode=yes",
     "ControlMaster=no",
     "ControlPath=none",
-    "ExitOnForwardFailure=yes",
     "GatewayPorts=no",
     "StdinNull=yes",
     "PermitLocalCommand=yes",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,8 +15,6 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import stat
 
 from hpc_jupyter.processes import NOBODY, Process, this_process
 
-_FIRST_PORT = 20000
-_PORTS = 10000
 _LOCK_SECONDS = 60.0
 
 
@@ -97,11 +94,6 @@ class Store:
 
 
 _SUFFIX = ".session.json"
-
-
-def first_port(account: str, session: str) -> int:
-    """Where to begin the search for a port: the same for a session every time, below the ephemeral ones."""
-    return _FIRST_PORT + zlib.crc32(f"{account}\0{session}".encode()) % _PORTS
 
 
 def known_accounts() -> list[str]:

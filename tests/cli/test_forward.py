@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import time
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port
 
 from hpc_jupyter import forward, hold
-from hpc_jupyter.connection import Link
 from hpc_jupyter.errors import NoForward, NoSession, Waiting
-from hpc_jupyter.processes import NOBODY, identify
-from hpc_jupyter.state import Held, first_port
-from tests.cli.conftest import BASE_URL, TOKEN, World, mode, sshd_config
-
-
-def connect(world: World, port: int = 0) -> Link:
-    """A connection that this process holds."""
-    connector = world.connector
-    connector.access.log_in(connector.progress, interactive=False)
-    with connector.believing_the_scheduler():
-        return connector.connect(connector.attach(), port=port)
+from hpc_jupyter.state import Held
+from tests.cli.conftest import BASE_URL, TOKEN, World, connect, mode, sshd_config
 
 
 def test_a_session_is_reached_and_the_port_is_the_same_next_time(world: World) -> None:
@@ -132,81 +122,6 @@ def test_a_node_that_forwards_nothing_is_named(world: World) -> None:
     assert "Traceback" not in str(told.value)
 
 
-def test_a_second_process_joins_the_connection_of_the_first(world: World) -> None:
-    link = connect(world)
-    ssh_process = link.forward.process if link.forward else NOBODY
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        connector = world.connector
-        connector.store.write("default", Held(port=link.route.port, holder=identify(other.pid), ssh=ssh_process))
-        joined = connector.connect(connector.attach())
-        assert (joined.holder.pid, joined.forward, joined.url) == (other.pid, None, link.url)
-    finally:
-        hold.close(link)
-        other.kill()
-        other.wait()
-
-
-def test_what_a_killed_holder_left_is_ended(world: World) -> None:
-    link = connect(world)
-    left = link.forward.process if link.forward else NOBODY
-    world.connector.store.write("default", Held(port=link.route.port, holder=identify(0), ssh=left))
-    second = connect(world)
-    try:
-        assert not left.is_alive
-        assert second.route.port == link.route.port
-    finally:
-        hold.close(link)
-        hold.close(second)
-
-
-def test_a_connection_whose_ssh_was_killed_is_mended_under_the_same_port(world: World) -> None:
-    link = connect(world)
-    pid = link.forward.process.pid if link.forward else 0
-    os.kill(pid, signal.SIGKILL)
-    said: list[str] = []
-    mended = hold.mend(world.connector, link, said.append)
-    try:
-        assert mended.route.port == link.route.port
-        assert forward.ask(mended.route.url, TOKEN).ok
-        assert said == []
-    finally:
-        hold.close(link)
-        hold.close(mended)
-
-
-def test_holding_ends_with_the_session(world: World) -> None:
-    link = connect(world)
-    world.tell(state="ended", how="time limit", reason="the job reached its walltime")
-    os.kill(link.forward.process.pid if link.forward else 0, signal.SIGTERM)
-    said: list[str] = []
-    with pytest.raises(NoSession) as told:
-        hold.hold(world.connector, link, said.append)
-    assert str(told.value) == (
-        "Session default has ended (time limit: the job reached its walltime). "
-        "Start a new one: hpc-jupyter launch me@lab"
-    )
-    assert [line.split("(")[0] for line in said] == ["The connection to node1 is lost "]
-    assert world.connector.store.read("default") == Held(port=link.route.port)
-
-
-def test_mending_goes_on_while_the_cluster_is_away(world: World) -> None:
-    link = connect(world)
-    world.stop_sshd()
-    ssh.close_master(world.access.files)
-    said: list[str] = []
-
-    def come_back(text: str) -> None:
-        said.append(text)
-        if len(said) == 1:
-            world.start_sshd()
-
-    mended = hold.mend(world.connector, link, come_back)
-    hold.close(mended)
-    hold.close(link)
-    assert said[0].startswith("Still trying: lab: login host 127.0.0.1: port ")
-
-
 def test_a_record_that_says_ready_of_a_lost_session_is_not_believed(world: World) -> None:
     world.tell(socket=str(world.home / "gone"))
     world.schedulers_word(state="ended", how="lost", reason="NODE_FAIL")
@@ -243,10 +158,3 @@ def test_a_session_that_cannot_be_connected_to(
     with pytest.raises(error) as told:
         connect(world)
     assert message is None or str(told.value) == message
-
-
-def test_an_account_that_answers_with_an_error(world: World) -> None:
-    world.answer({"error": "there is no session default of me@lab"})
-    with pytest.raises(NoSession) as told:
-        connect(world)
-    assert str(told.value) == "there is no session default of me@lab"

@@ -7,6 +7,7 @@ import shlex
 import signal
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
 from hpc_jupyter import background, browser, render
@@ -21,6 +22,7 @@ from hpc_jupyter.results import Connected
 
 def run(context: Context, name: str, session: str, connection: Connection) -> Link:
     """Connect to the session called ``session``."""
+    session_name(session)
     check(context.account(name).cluster, connection)
     return link(context, context.connector(context.access(name), session), connection)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
+
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.hold import hold
@@ -9,6 +11,7 @@ from hpc_jupyter.hold import hold
 
 def run(context: Context, name: str, session: str, port: int) -> Exit:
     """Connect and hold until the session is over or somebody ends this process."""
+    session_name(session)
     access = context.access(name, interactive=False)
     connector = context.connector(access, session)
     found = connector.connect(connector.attach(), port=port)

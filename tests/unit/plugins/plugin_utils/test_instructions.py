@@ -23,7 +23,7 @@ READY: dict[str, Any] = {
 
 
 def test_a_ready_session_is_reached_with_one_command_and_one_url() -> None:
-    command = f"ssh -F '{CONFIG}' -N -L 127.0.0.1:9000:/tmp/hpcj-x/s c1"
+    command = f"ssh -F '{CONFIG}' -N -o ExitOnForwardFailure=yes -L 127.0.0.1:9000:/tmp/hpcj-x/s c1"
     show_url = f"ssh -F '{CONFIG}' lab '{ROOT}/hpc-session url --session default --port 9000'"
     assert instructions(READY, LAB, 9000) == [
         "alice@lab default: Ready on c1 as job 7",
@@ -33,6 +33,14 @@ def test_a_ready_session_is_reached_with_one_command_and_one_url() -> None:
         "Stop it: ansible-playbook hpc.jupyter.stop --limit alice@lab",
     ]
     assert shlex.split(command)[2] == CONFIG
+
+
+@pytest.mark.parametrize(("session", "port"), [("default", 28974), ("gpu", 26603)])
+def test_a_session_has_a_port_of_its_own(session: str, port: int) -> None:
+    assert route.first_port("alice@lab", session) == port
+    told = instructions({**READY, "session": session}, LAB)
+    assert f" -L 127.0.0.1:{port}:/tmp/hpcj-x/s c1" in told[1]
+    assert told[2] == f"Open http://127.0.0.1:{port}/0123/lab"
 
 
 def test_on_this_machine_there_is_nothing_to_forward() -> None:
