@@ -55,9 +55,9 @@ def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
         _probe(existing)
 
 
-def plan(layout: Layout, *, facts: Mapping[str, str] | None) -> list[Change]:
-    """What ``apply`` would change; with ``facts``, ``account.json`` too."""
-    directories = (layout.root, layout.server, layout.sessions)
+def plan(layout: Layout, *, sessions: bool = False, facts: Mapping[str, str] | None = None) -> list[Change]:
+    """What ``apply`` would change; with ``sessions``, their directories too; with ``facts``, also ``account.json``."""
+    directories = [layout.root, layout.server, layout.sessions] if sessions or facts else [layout.root]
     changes = [Change(path, _mode(path), "directory 0700") for path in directories]
     if facts:
         changes.append(Change(layout.account, _text(layout.account), _account_json(facts)))

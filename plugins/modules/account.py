@@ -32,9 +32,13 @@ options:
     type: bool
     default: false
   account:
-    description: The account's name in the inventory. If empty, only the directories are made.
+    description: The account's name in the inventory. If empty, only directories are made.
     type: str
     default: ""
+  sessions:
+    description: Whether to make what sessions need below O(root) as well, as with O(account).
+    type: bool
+    default: false
   cluster:
     description: The cluster's name.
     type: str
@@ -75,6 +79,7 @@ ARGUMENTS = {
     "root": {"type": "str", "required": True},
     "allow_root": {"type": "bool", "default": False},
     "account": {"type": "str", "default": ""},
+    "sessions": {"type": "bool", "default": False},
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
     "tls": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
@@ -94,7 +99,8 @@ def _run(module: AnsibleModule) -> dict[str, object]:
     layout = account.layout(module.params["root"])
     account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
     facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "tls")}
-    changes = account.plan(layout, facts=facts if facts["account"] else None)
+    sessions = module.params["sessions"]
+    changes = account.plan(layout, sessions=sessions, facts=facts if facts["account"] else None)
     if not module.check_mode:
         account.apply(layout, changes)
     diff = [

@@ -35,15 +35,15 @@ def test_an_open_directory_is_closed(tmp_path: pathlib.Path) -> None:
     layout = _layout(tmp_path)
     os.makedirs(layout.root, mode=0o755)
     os.chmod(layout.root, 0o755)
-    changes = account.plan(layout, facts=None)
-    assert changes[0] == account.Change(layout.root, "directory 0755", "directory 0700")
+    changes = account.plan(layout)
+    assert changes == [account.Change(layout.root, "directory 0755", "directory 0700")]
     account.apply(layout, changes)
-    assert account.plan(layout, facts=None) == []
+    assert account.plan(layout) == []
 
 
 def test_the_directories_alone_do_not_look_like_an_account_that_is_set_up(tmp_path: pathlib.Path) -> None:
     layout = _layout(tmp_path)
-    account.apply(layout, account.plan(layout, facts=None))
+    account.apply(layout, account.plan(layout, sessions=True))
     assert sorted(os.listdir(layout.root)) == ["server", "sessions"]
     assert [change.path for change in account.plan(layout, facts=FACTS)] == [layout.account]
 
