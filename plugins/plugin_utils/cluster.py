@@ -13,8 +13,8 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import default_root
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
-SCHEDULERS = ("none", "slurm")
 ROUTES = ("auto", "local", "node")
 RELAYS = ("jump",)
 DETACHES = ("setsid",)
@@ -247,7 +247,7 @@ def _scheduler(facts: Mapping[str, Any], *, local: bool) -> str:
     value = facts.get("hpc_scheduler") or ("none" if local else None)
     if value is None:
         raise BadInput("hpc_scheduler", f"is not set; it is one of {', '.join(SCHEDULERS)}")
-    scheduler = _one_of("hpc_scheduler", value, SCHEDULERS)
+    scheduler = _one_of("hpc_scheduler", value, tuple(SCHEDULERS))
     if local and scheduler != "none":
         raise BadInput(
             "hpc_scheduler", f"{scheduler!r} cannot be used by an account with ansible_connection: local",
