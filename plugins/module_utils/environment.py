@@ -15,7 +15,8 @@ import shutil
 from dataclasses import asdict, dataclass, field, replace
 from typing import Mapping, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils import activation, interpreters, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 
@@ -26,6 +27,8 @@ FLOORS: Mapping[str, tuple[int, ...]] = {"jupyter-server": (2, 21), "jupyterlab"
 """The first releases without known holes."""
 FIRST_SERVER = (2, 14)
 """The first jupyter_server with all settings that a session is secured with."""
+
+_NOTHING_BEFORE = Activation(activation.EXISTING)
 
 NOTHING = "nothing"
 CREATE = "create"
@@ -195,7 +198,7 @@ def _install_more(wish: Wish, target: packages.Target, *, lock: str) -> None:
 def verify(prefix: str) -> Environment:
     """The virtual environment at ``prefix``, proven to import JupyterLab; raises ``HpcJupyterError``."""
     python = packages.Target(prefix).python
-    return _usable(prefix, python, _installed(python, isolated=True), isolated=True)
+    return _usable(f"at {prefix}", python, _installed(python, isolated=True), isolated=True)
 
 
 def promised(prefix: str, found: Found) -> Environment:
@@ -205,8 +208,11 @@ def promised(prefix: str, found: Found) -> Environment:
     return Environment(prefix, os.path.dirname(python), python, versions)
 
 
-def existing(path: str) -> Environment:
-    """The environment at ``path``: its directory, or its ``jupyter``; raises ``HpcJupyterError``."""
+def existing(path: str, before: Activation = _NOTHING_BEFORE) -> Environment:
+    """The environment at ``path``: its directory, or its ``jupyter``; raises ``HpcJupyterError``.
+
+    ``before`` is what the job does before it starts it: some need a module's libraries.
+    """
     if not path:
         raise BadInput(
             "jupyter_environment_path", "is empty", hint="Write the environment's directory, or its jupyter program"
@@ -218,20 +224,38 @@ def existing(path: str) -> Environment:
     if not os.access(os.path.join(directory, "jupyter"), os.X_OK):
         raise HpcJupyterError(f"no JupyterLab at {path}: there is no jupyter program in {directory}")
     python = _python_of(directory)
-    usable = _usable(path, python, _installed(python, isolated=False), isolated=False)
+    if before.does_more:
+        found = _asked(replace(before, python=python, bin=directory), name=python)
+    else:
+        found = _installed(python, isolated=False)
+    usable = _usable(f"at {path}", python, found, isolated=False)
     return replace(usable, prefix=os.path.dirname(directory), bin=directory)
 
 
-def _usable(name: str, python: str, found: interpreters.Installed | str, *, isolated: bool) -> Environment:
+def activated(wanted: Activation) -> Environment:
+    """The environment that modules, conda or a command bring, as the job will find it; raises ``HpcJupyterError``."""
+    found = _asked(wanted, name="its Python")
+    usable = _usable(f"in {wanted.title}", "", found, isolated=False)
+    return replace(usable, prefix="", bin="", python=wanted.wrapper)
+
+
+def _asked(wanted: Activation, *, name: str) -> interpreters.Installed | str:
+    """What the Python that ``wanted`` starts can import."""
+    question = interpreters.question(modules=MODULES, packages=(*FLOORS, "debugpy"))
+    return interpreters.answered(activation.try_out(wanted, question), name=name)
+
+
+def _usable(where: str, python: str, found: interpreters.Installed | str, *, isolated: bool) -> Environment:
+    name = where.partition(" ")[2]
     if isinstance(found, str):
-        raise HpcJupyterError(f"no JupyterLab at {name}: {found}")
+        raise HpcJupyterError(f"no JupyterLab {where}: {found}")
     if found.problems:
         problems = "; ".join(f"{module} cannot be imported ({text})" for module, text in found.problems.items())
-        raise HpcJupyterError(f"no JupyterLab at {name}: {problems}")
+        raise HpcJupyterError(f"no JupyterLab {where}: {problems}")
     server = found.versions.get("jupyter-server", "0")
     if release(server) < FIRST_SERVER:
         raise HpcJupyterError(
-            f"the JupyterLab at {name} is too old: it has jupyter_server {server}, "
+            f"the JupyterLab {where} is too old: it has jupyter_server {server}, "
             f"and sessions can be secured only from {_dotted(FIRST_SERVER)} on"
         )
     warnings = [f"{text}: update {name}" for text in below_floors(found.versions)]

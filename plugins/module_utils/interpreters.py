@@ -100,13 +100,21 @@ def installed(python: str, *, modules: Sequence[str], packages: Sequence[str], i
     ``isolated`` ignores PYTHONPATH and packages below the home directory.
     """
     flags = ["-I"] if isolated else []
-    result = _python([python, *flags, "-c", _INSTALLED, ",".join(modules), ",".join(packages)], timeout_seconds=180)
-    if isinstance(result, str):
-        return result
+    result = _python([python, *flags, *question(modules=modules, packages=packages)], timeout_seconds=180)
+    return result if isinstance(result, str) else answered(result, name=python)
+
+
+def question(*, modules: Sequence[str], packages: Sequence[str]) -> list[str]:
+    """The arguments that make a Python say what it can import."""
+    return ["-c", _INSTALLED, ",".join(modules), ",".join(packages)]
+
+
+def answered(result: Result, *, name: str) -> Installed | str:
+    """What it said to that, or in words why it did not."""
     answer = _answer(result)
     if answer is None:
         lines = result.err.strip().splitlines()
-        return f"{python} does not run: {lines[-1] if lines else f'it ended with {result.code}'}"
+        return f"{name} does not run: {lines[-1] if lines else f'it ended with {result.code}'}"
     return Installed(*answer)
 
 

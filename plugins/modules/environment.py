@@ -13,6 +13,7 @@ version_added: 0.1.0
 description:
   - Makes, upgrades or repairs a virtual environment with JupyterLab from a lock file with hashes, or checks one that is
     there.
+  - Gives the script that a job sources to get at it, after that script has been tried on this host.
   - An environment that this module did not make is never changed.
 author: The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
@@ -24,22 +25,53 @@ attributes:
     description: Shows of what the environment is and would be made.
 options:
   kind:
-    description: V(venv) makes one; V(existing) uses what is at O(path).
+    description:
+      - V(venv) makes one; V(existing) uses what is at O(path); V(module) uses the C(jupyter) that O(modules) bring;
+        V(conda) activates the conda environment O(path); V(command) runs Python behind O(command).
     type: str
-    choices: [venv, existing]
+    choices: [venv, existing, module, conda, command]
     default: venv
   path:
     description:
       - The environment's directory, or for V(existing) its C(jupyter) program; a leading C(~) is the home directory.
+      - For V(conda) the environment's name or, if there is a slash in it, its directory. If empty, V(base).
     type: path
-    required: true
+    default: ""
+  modules:
+    description: Modules to load, in this order, whatever the kind.
+    type: list
+    elements: str
+    default: []
+  purge:
+    description: Whether to purge the loaded modules first.
+    type: bool
+    default: false
+  prologue:
+    description: Lines of bash to run before anything else. This is code, and run as it is.
+    type: str
+    default: ""
+  conda:
+    description: The directory or the program of conda, mamba or micromamba. If empty, it is looked for.
+    type: path
+    default: ""
+  command:
+    description: The words of the command that Python is started with, such as a container's.
+    type: list
+    elements: str
+    default: []
+  wrapper:
+    description: Where RV(wrapper) will be. Only for V(command).
+    type: path
+    default: ""
   packages:
     description: The person's own packages, as pip takes them.
     type: list
     elements: str
     default: []
   python:
-    description: The Python to make it with. If empty, the account's best one.
+    description:
+      - The Python to make it with. If empty, the account's best one.
+      - For V(command), the Python behind it. If empty, V(python3).
     type: str
     default: ""
   wheelhouse:
@@ -66,11 +98,18 @@ EXAMPLES = r"""
   hpc.jupyter.environment:
     kind: existing
     path: /opt/jupyter
+
+- name: Use the JupyterLab of a container
+  hpc.jupyter.environment:
+    kind: command
+    command: [apptainer, exec, --nv, /opt/images/lab.sif]
+    modules: [apptainer]
+    wrapper: ~/.local/share/hpc-jupyter/cori/environment-python
 """
 
 RETURN = r"""
 environment:
-  description: Where it is. In check mode, where it would be.
+  description: Where it is. In check mode, where it would be. Empty where only the job finds out.
   returned: success
   type: dict
   contains:
@@ -86,6 +125,14 @@ environment:
     versions:
       description: The versions of the packages that matter for security; empty if it is not there yet.
       type: dict
+script:
+  description: The text of the script that a job sources to get at it.
+  returned: success
+  type: str
+wrapper:
+  description: The text of the script that stands for its Python, for O(kind=command), else empty.
+  returned: success
+  type: str
 action:
   description: What was done, or in check mode would be.
   returned: success
@@ -99,16 +146,23 @@ reasons:
 """
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import environment, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils import activation, environment, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 
 ARGUMENTS = {
-    "kind": {"type": "str", "choices": ["venv", "existing"], "default": "venv"},
-    "path": {"type": "path", "required": True},
+    "kind": {"type": "str", "choices": list(activation.KINDS), "default": "venv"},
+    "path": {"type": "path", "default": ""},
+    "modules": {"type": "list", "elements": "str", "default": []},
+    "purge": {"type": "bool", "default": False},
+    "prologue": {"type": "str", "default": ""},
+    "conda": {"type": "path", "default": ""},
+    "command": {"type": "list", "elements": "str", "default": []},
+    "wrapper": {"type": "path", "default": ""},
     "packages": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str", "default": ""},
     "wheelhouse": {"type": "path", "default": ""},
@@ -123,28 +177,58 @@ def main() -> None:
     """Check or make the environment."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
-        required_if=[("kind", "venv", ("lock", "lock_sha256", "uv_lock"))],
+        required_if=[("kind", "venv", ("path", "lock", "lock_sha256", "uv_lock")), ("kind", "command", ("wrapper",))],
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**(_existing(module) if module.params["kind"] == "existing" else _venv(module)))
+        wanted = _activation(module.params)
+        activation.check(wanted)
+        module.exit_json(**(_venv(module, wanted) if wanted.kind == activation.VENV else _found(module, wanted)))
     except (HpcJupyterError, OSError) as error:
         module.fail_json(msg=str(error))
 
 
-def _existing(module: AnsibleModule) -> dict[str, object]:
-    found = environment.existing(module.params["path"])
+def _activation(params: dict[str, Any]) -> Activation:
+    conda = params["kind"] == activation.CONDA
+    return Activation(
+        kind=params["kind"],
+        python=params["python"] if params["kind"] == activation.COMMAND else "",
+        modules=tuple(params["modules"]),
+        purge=params["purge"],
+        prologue=params["prologue"],
+        conda=params["conda"],
+        name=(params["path"] or "base") if conda else "",
+        command=tuple(os.path.expanduser(word) for word in params["command"]),
+        wrapper=params["wrapper"],
+    )
+
+
+def _found(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
+    if wanted.kind == activation.EXISTING:
+        found = environment.existing(module.params["path"], wanted)
+    else:
+        found = environment.activated(wanted)
     for text in found.warnings:
         module.warn(text)
-    return {"changed": False, "action": environment.NOTHING, "reasons": [], "environment": _facts(found)}
+    done = {"changed": False, "action": environment.NOTHING, "reasons": []}
+    return {**done, **_scripts(wanted, found), "environment": _facts(found)}
 
 
-def _venv(module: AnsibleModule) -> dict[str, object]:
+def _scripts(wanted: Activation, found: environment.Environment) -> dict[str, object]:
+    if wanted.kind in (activation.VENV, activation.EXISTING):
+        wanted = replace(wanted, python=found.python, bin=found.bin)
+    wrapper = activation.wrapper_text(wanted) if wanted.kind == activation.COMMAND else ""
+    return {"script": activation.render(wanted), "wrapper": wrapper}
+
+
+def _venv(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
     target = packages.Target(_prefix(module.params["path"]), _wheelhouse(module.params["wheelhouse"]))
     wish = _wish(module)
     found = environment.look(target.prefix)
     decided = environment.plan(wish, found, prefix=target.prefix)
     base = environment.base_python(decided, wish, found)
+    if wanted.does_more:
+        activation.try_out(replace(wanted, python=target.python, bin=os.path.dirname(target.python)))
     if decided.action == environment.NOTHING or module.check_mode:
         final = environment.promised(target.prefix, found)
     else:
@@ -155,6 +239,7 @@ def _venv(module: AnsibleModule) -> dict[str, object]:
         "action": decided.action,
         "reasons": decided.reasons,
         "environment": _facts(final),
+        **_scripts(wanted, final),
         "diff": _diff(target.prefix, wish, found, decided, base=base),
     }
 
