@@ -20,6 +20,7 @@ import yaml
 from filelock import FileLock
 
 from hpclab import Bind, Lab, topologies
+from hpclab.host import RunningHost
 from tests import wheelhouse
 
 ROOT = wheelhouse.ROOT
@@ -32,7 +33,6 @@ BROWSER = "/usr/local/bin/browser-of-the-test"
 EXISTING = ("-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environment_path={JUPYTER}")
 """Options of ``setup`` for the JupyterLab that the cluster has already."""
 
-_LOGIN_AND_NODES = ("login1", "login2", "c1", "c2", "g1")
 _OLD_SECONDS = 3 * 3600
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
 
@@ -75,13 +75,14 @@ def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
     BUILD.mkdir(parents=True, exist_ok=True)
     with FileLock(BUILD / "lock", timeout=600):
         built, client_wheels = wheel(), wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
-        installs = {"client": _client(built), "login1": _jupyter()}
+        cluster = hosts_of_cluster(topology)
+        installs = {"client": _client(built), cluster[0]: _jupyter()}
         binds = [
             Bind(source=str(installs["client"].kept), target=PREFIX, hosts=("client",), writable=True),
-            Bind(source=str(installs["login1"].kept), target=JUPYTER, hosts=_LOGIN_AND_NODES, writable=True),
-            Bind(source=str(wheelhouse.wheelhouse()), target=WHEELS, hosts=_LOGIN_AND_NODES),
+            Bind(source=str(installs[cluster[0]].kept), target=JUPYTER, hosts=("client", *cluster), writable=True),
+            Bind(source=str(wheelhouse.wheelhouse()), target=WHEELS, hosts=cluster),
             Bind(source=str(client_wheels), target=WHEELS, hosts=("client",)),
-            Bind(source=str(_tools(built)), target=TOOLS, hosts=("client", "login1")),
+            Bind(source=str(_tools(built)), target=TOOLS, hosts=("client", cluster[0])),
         ]
         lab = Lab.up(topology, name=name, binds=binds)
         try:
@@ -92,6 +93,13 @@ def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
             lab.down()
             raise
         return lab
+
+
+def hosts_of_cluster(topology: topologies.Topology) -> tuple[str, ...]:
+    """Its login hosts, the one that a name leads to first, then its nodes."""
+    [cluster] = topology.clusters
+    login = [host for name in cluster.login_hosts for host in topology.names.get(name, (name,))]
+    return (*login, *(cluster.scheduler.nodes if cluster.scheduler else ()))
 
 
 def _tools(built: Path) -> Path:
@@ -134,10 +142,20 @@ class Laptop:
     @property
     def account(self) -> str:
         """The account's name in the inventory."""
-        return f"{self.user}@lab"
+        return f"{self.user}@{self.cluster}"
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name in the inventory."""
+        return self.lab.topology.clusters[0].name
+
+    @property
+    def login(self) -> RunningHost:
+        """The first login host."""
+        return self.lab.host(hosts_of_cluster(self.lab.topology)[0])
 
     def write_inventory(self, **facts: Any) -> None:
-        """An inventory like the one in the README; ``facts`` are cluster facts that differ."""
+        """An inventory like the one in the README; ``facts`` are variables of the cluster that differ."""
         known = self.lab.facts()
         cluster = {
             "hpc_gateways": [f"{self.user}@{host}" for host in known["gateways"]],
@@ -146,8 +164,17 @@ class Laptop:
             "hpc_scheduler": known["scheduler"],
             **facts,
         }
-        self._write("inventory/hosts.yml", f"lab:\n  hosts:\n    {self.account}:\n")
-        self._write("inventory/group_vars/lab.yml", yaml.safe_dump(cluster))
+        self._write_cluster(cluster)
+
+    def write_example(self, **variables: Any) -> None:
+        """The example of this cluster that the project ships, with this lab's fingerprints."""
+        example = (ROOT / f"inventory/group_vars/{self.cluster}.yml").read_text(encoding="utf-8")
+        keys = {"hpc_host_keys": self.lab.facts()["host_keys"]}
+        self._write_cluster({**yaml.safe_load(example), **keys, **variables})
+
+    def _write_cluster(self, variables: Mapping[str, Any]) -> None:
+        self._write("inventory/hosts.yml", f"{self.cluster}:\n  hosts:\n    {self.account}:\n")
+        self._write(f"inventory/group_vars/{self.cluster}.yml", yaml.safe_dump(dict(variables)))
 
     def _write(self, path: str, text: str) -> None:
         self.lab.host("client").write(f"/home/{self.user}/{path}", text, owner=self.user)
@@ -194,7 +221,7 @@ class Laptop:
 
     def set_up(self) -> None:
         """Set the account up with the JupyterLab that the cluster has already; played once a lab, then copied."""
-        login, saved = self.lab.host("login1"), f"/srv/set-up-{self.user}"
+        login, saved = self.login, f"/srv/set-up-{self.user}"
         home = f"/home/{self.user}/.local"
         if not login.exists(saved):
             self.play("setup", *EXISTING)
@@ -204,20 +231,20 @@ class Laptop:
 
     def record(self, session: str = "default") -> dict[str, Any]:
         """The session's record, read on the cluster."""
-        path = f"/home/{self.user}/.local/share/hpc-jupyter/lab/sessions/{session}/record.json"
-        content = json.loads(self.lab.host("login1").read(path))
+        path = f"/home/{self.user}/.local/share/hpc-jupyter/{self.cluster}/sessions/{session}/record.json"
+        content = json.loads(self.login.read(path))
         assert isinstance(content, dict)
         return content
 
     def listing(self) -> str:
         """Every file of the home directory on the cluster, with its mode and a hash of its content."""
         script = "find . -printf '%p %M %l\\n' | sort; find . -type f -exec sha256sum {} + | sort"
-        return self.lab.host("login1").run(["sh", "-c", script], user=self.user).stdout
+        return self.login.run(["sh", "-c", script], user=self.user).stdout
 
     def squeue(self) -> list[list[str]]:
         """The account's jobs: id, name, state, node."""
         argv = ["squeue", "--noheader", "--user", self.user, "--format", "%i|%j|%T|%N"]
-        return [line.split("|") for line in self.lab.host("login1").run(argv).stdout.splitlines()]
+        return [line.split("|") for line in self.login.run(argv).stdout.splitlines()]
 
 
 def changed(done: subprocess.CompletedProcess[str]) -> int:

@@ -119,7 +119,8 @@ def heal(host: str, name: str) -> None:
 @click.option("--missing", is_flag=True, help="Only those that are not installed.")
 def list_packages(*, missing: bool) -> None:
     """Print the Debian packages that labs need, one a line."""
-    for package in packages.missing(packages.HOSTS, packages.SLURM) if missing else packages.ALL:
+    needs = [packages.HOSTS, packages.SLURM, *(each.packages for each in topologies.BY_NAME.values())]
+    for package in packages.missing(*needs) if missing else sorted(set().union(*needs)):
         click.echo(package)
 
 

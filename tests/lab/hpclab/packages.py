@@ -25,7 +25,6 @@ SLURM: Mapping[str, str] = {
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
 }
-ALL: tuple[str, ...] = tuple(sorted({*HOSTS, *SLURM}))
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from . import sites
 from .schedulers.slurm import Partition, Slurm
 from .topology import Allow, Bind, Cluster, Daemon, File, Home, Host, Topology, User
 
@@ -75,4 +76,4 @@ SLURM = Topology(
     ),
 )
 
-BY_NAME: Mapping[str, Topology] = {each.name: each for each in (SLURM,)}
+BY_NAME: Mapping[str, Topology] = {each.name: each for each in (SLURM, *sites.ALL)}
