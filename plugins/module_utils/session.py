@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Iterator
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import node
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -206,7 +207,8 @@ def _intend(request: Request, files: SessionFiles) -> Record:
 def _blank(request: Request, files: SessionFiles) -> Record:
     return Record(
         session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
-        login_host=socket.gethostname(), base_url=f"/{secrets.token_hex(8)}/", submitted_at=rec.now(), log=files.log,
+        login_host=socket.gethostname(), login_host_keys=node.host_keys(), base_url=f"/{secrets.token_hex(8)}/",
+        offer=request.offer, submitted_at=rec.now(), log=files.log,
     )
 
 
