@@ -16,7 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import default_
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
 ROUTES = ("auto", "local", "node")
-RELAYS = ("jump",)
+RELAYS = ("jump", "nc")
 DETACHES = ("setsid",)
 FACTS = (
     "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
@@ -37,7 +37,7 @@ _WHERE = "letters, digits, '.', '_' and '-', beginning with a letter or a digit"
 
 @dataclass(frozen=True)
 class Gateway:
-    """One host on the way; ``relay`` is how it passes connections on: ``jump`` (ssh -W)."""
+    """One host on the way; ``relay`` is how it passes connections on: ``jump`` (ssh -W) or ``nc``."""
 
     host: str
     user: str

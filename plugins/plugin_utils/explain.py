@@ -153,10 +153,18 @@ def _not_passed_on(case: _Case) -> str:
     hop = case.behind()
     start = case.before(hop)
     if case.found[1] == "administratively prohibited":
-        return f"{hop} cannot be reached {start}, which refuses to pass connections on. Ask the site for its gateway"
+        index = case.way.index(hop)
+        gateway = index and case.way[index - 1].kind == "gateway"
+        do = "If one may run nc there, say relay: nc for it in hpc_gateways" if gateway else "Ask the site"
+        return f"{hop} cannot be reached {start}, which refuses to pass connections on. {do}"
     if re.search(r"(?i)name|resol|address associated", case.found[2]):
         return f"{hop}: the name is not known {start} ({case.found[2].strip()}). Check hpc_login_hosts"
     return f"{hop} cannot be reached {start} ({case.found[2].strip()}). Try later, or ask the site whether it is down"
+
+
+def _no_nc(case: _Case) -> str:
+    gateway = case.way[max(0, case.way.index(case.behind()) - 1)]
+    return f"{gateway} has no nc, which relay: nc in hpc_gateways needs. Ask the site to install it, or try relay: jump"
 
 
 def _too_many(case: _Case) -> str:
@@ -229,6 +237,7 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
     (re.compile(r"(?m)^(?:\S+ )?[Hh]ost key for (\S+) (?:is|was) revoked"), _revoked),
     (re.compile(r"(?m)^ssh: Could not resolve hostname (\S+?):? "), _unresolved),
     (re.compile(r"(?m)^ssh: connect to host (\S+) port (\d+): (.*)$"), _unreached),
+    (re.compile(r"(?m)\bnc: (?:[Cc]ommand )?not found|command not found: nc$"), _no_nc),
     (re.compile(r"(?m)^channel \d+: open failed: ([a-z ]+): (.*)$"), _not_passed_on),
     (re.compile(r"(?m)^Received disconnect from (\S+) port .*Too many authentication failures"), _too_many),
     (re.compile(r"(?m)^(\S+)@(\S+): Permission denied \(([^)]*)\)"), _denied),

@@ -24,7 +24,7 @@ from typing import IO
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, gateway_alias
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = ["Answer", "ConnectFailed", "close_master", "explain", "master_alive", "open_master", "run_remote"]
 
@@ -211,8 +211,8 @@ def _jump(cluster: Cluster, config: str) -> list[str]:
     """What ProxyJump would run, but heard: ssh throws away what a jump says when ControlPersist is set."""
     if not cluster.gateways:
         return []
-    gateway = gateway_alias(cluster, len(cluster.gateways) - 1)
-    return ["-o", f"ProxyCommand=ssh -F '{config}' -W '[%h]:%p' -- {gateway} 2>>\"$HPC_JUPYTER_SAID\""]
+    command = relay_command(cluster, len(cluster.gateways) - 1, config=config)
+    return ["-o", f'ProxyCommand={command} 2>>"$HPC_JUPYTER_SAID"']
 
 
 def _environment(askpass: str | None, added: Mapping[str, str]) -> dict[str, str]:
