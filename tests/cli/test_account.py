@@ -65,7 +65,7 @@ BAD_FACTS = [
     ("hpc_host_keys: {gate: [abc]}", "hpc_host_keys: gate: 'abc' is not a fingerprint. Allowed is SHA256: and 43 "),
     ("hpc_route: lna", "hpc_route: 'lna' is not one of auto, local, node, step, lan, reverse. Did you mean lan?"),
     ("hpc_gateways: [{host: gate, relay: jumb}]", "hpc_gateways: 'jumb' is not one of jump, nc. Did you mean jump?"),
-    ("hpc_user: root", "hpc_user: alice@lab would log in as root, which is refused on clusters."),
+    ("hpc_user: -l", "hpc_user: '-l' is not a user name. Allowed are letters, digits and ._@+-, at most 64"),
 ]
 
 
