@@ -18,7 +18,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answerin
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
@@ -59,7 +60,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         self._check_connection(cluster)
         self._check_arguments(cluster)
         files = write(cluster)
-        self._record(files, arguments["record"] or {})
+        if arguments["record"]:
+            trust(cluster, files, arguments["record"])
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
         return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
 
@@ -114,11 +116,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             return open_master(cluster, files, timeout_seconds=seconds)
         with answering(cluster, files, password=str(password)) as askpass:
             return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
-
-    @staticmethod
-    def _record(files: Files, record: Mapping[str, Any]) -> None:
-        if record.get("node") and record.get("host_keys"):
-            record_node_keys(files.directory, record["node"], record["host_keys"])
 
 
 def _is_fact(name: str) -> bool:

@@ -91,6 +91,16 @@ class Files:
         return os.path.join(self.directory, "nodes")
 
     @property
+    def sessions(self) -> str:
+        """A directory of blocks of configuration, one file a session: its login host, and its job's own sshd."""
+        return os.path.join(self.directory, "sessions")
+
+    @property
+    def step_key(self) -> str:
+        """The key for the sshd that route ``step`` starts in a job."""
+        return os.path.join(self.directory, "step_key")
+
+    @property
     def node_known_hosts(self) -> str:
         """The compute nodes' host keys, as their jobs put them into the record."""
         return os.path.join(self.directory, "node_known_hosts")
@@ -99,6 +109,16 @@ class Files:
     def control(self) -> str:
         """The socket of the login master."""
         return os.path.join(self.directory, "control")
+
+    @property
+    def entrance(self) -> str:
+        """The socket of the connection that the login master goes through, where it has to."""
+        return os.path.join(self.directory, "entrance")
+
+    @property
+    def login_known_hosts(self) -> str:
+        """The host keys of the login host that a session depends on."""
+        return os.path.join(self.directory, "login_known_hosts")
 
     @property
     def lock(self) -> str:
@@ -147,7 +167,9 @@ def render(
         f"# Written by hpc.jupyter for {cluster.account}; changes are overwritten. Your own settings: ~/.ssh/config",
         _login(cluster, directory=directory, always=always),
         *(_gateway(cluster, index, directory=directory, always=always) for index in range(len(cluster.gateways))),
-        _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [f'Include "{Files(directory).nodes}"']),
+        _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [
+            f'Include "{Files(directory).sessions}/*"', f'Include "{Files(directory).nodes}"',
+        ]),
         *_own(cluster, own_configs),
     ]
     return "\n\n".join(blocks) + "\n"
