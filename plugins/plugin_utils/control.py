@@ -32,6 +32,17 @@ def master_pid(path: str) -> int:
     return 0
 
 
+def listens(forwards: Sequence[str]) -> list[str]:
+    """``forwards`` as ssh's options."""
+    return [word for item in forwards for word in ("-L", item)]
+
+
+def cancel(path: str, forwards: Sequence[str]) -> bool:
+    """Take ``forwards`` off the master whose socket is at ``path``; whether any of them was there."""
+    done = [control(path, "cancel", listens([item])) for item in forwards]
+    return any(item.returncode == 0 for item in done)
+
+
 def end_master(path: str) -> None:
     """End a master and wait until it is gone, since the last thing it does is to remove its socket."""
     pid = master_pid(path)

@@ -216,14 +216,14 @@ def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 @cli.command(hidden=True)
 @decorators.account
 @decorators.session
-@click.option("--port", type=int)
+@decorators.connection
 @decorators.common
 @click.pass_context
 def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     """Hold a connection in the background; started by --detach."""
     from hpc_jupyter.commands import hold as command
 
-    return command.run(_context(ctx, values), account, values["session"], values["port"] or 0)
+    return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
 
 
 def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
@@ -240,10 +240,12 @@ def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
 
 def _connection_of(values: dict[str, Any]) -> Connection:
     from hpc_jupyter.options import Connection
+    from hpc_jupyter.ports import Wanted, parse_forward
 
+    wanted = Wanted(values["port"] or 0, tuple(parse_forward(text) for text in values["forward"]))
     return Connection(
-        port=values["port"] or 0, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
-    )
+        wanted, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
+    )  # fmt: skip
 
 
 def _show(context: Context, result: Result) -> Exit:

@@ -93,6 +93,10 @@ TABLE = [
      "login host login accepts connections but does not answer. It may be overloaded: try later"),
     ("Unable to negotiate with 192.0.2.1 port 2201: no matching host key type found. Their offer: ssh-dss\r\n",
      "gateway gate: this ssh and the host share no host key type (it offers: ssh-dss). Ask the site"),
+    ("Stdio forwarding request failed: Session open refused by peer\r\n"
+     "kex_exchange_identification: Connection closed by remote host\r\n" + JUMP,
+     "login host login cannot be reached from inner: nothing answers there, or connections are not passed on. "
+     "Try later"),
     ("mux_client_request_session: session request failed: Session open refused by peer\r\n",
      "login host login allows no more sessions on one connection (MaxSessions). Close some, or wait"),
     ("Bad owner or permissions on /home/alice/.ssh/config\r\n",
