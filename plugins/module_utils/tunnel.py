@@ -30,6 +30,7 @@ _USUAL_PORT = 22
 _ALLOCATED = re.compile(r"^Allocated port (\d+) for remote forward", re.MULTILINE)
 _SUCCESS = re.compile(r"^debug1: remote forward success", re.MULTILINE)
 _REFUSED = re.compile(r"remote port forwarding failed", re.MULTILINE)
+_MET = re.compile(r"^debug1: Connection established")
 _CHATTER = ("debug", "OpenSSH_", "Authenticated to", "Warning: Permanently", "Transferred:", "Bytes per second")
 
 
@@ -73,6 +74,7 @@ class Tunnel:
         self.by_port = False
         """Whether a port takes the socket's place, once it has been open."""
         self._decided = False
+        self._met = False
         self._waiting: collections.deque[_Attempt] = collections.deque()
         self._attempt: _Attempt | None = None
         self._child: LoggedChild | None = None
@@ -117,6 +119,7 @@ class Tunnel:
     def _begin(self) -> None:
         if not self._waiting:
             self._waiting.extend(self._attempts())
+            self._met = False
         self._attempt = self._waiting.popleft()
         lines = [f"{_ALIAS} {key}\n" for key in self._landing.host_keys]
         write_private(self._known_hosts, "".join(lines).encode("ascii"))
@@ -160,7 +163,10 @@ class Tunnel:
         said = self._child.lines()
         self.close()
         refused = any(_REFUSED.search(line) for line in said)
-        self.problem = reason(said, where=self._attempt.where, refused=refused)
+        if not self._met:
+            # What an sshd has said tells more than that nobody answers under another address.
+            self.problem = reason(said, where=self._attempt.where, refused=refused)
+        self._met = self._met or (any(_MET.search(line) for line in said) and not refused)
         if refused:
             # The login lets us in: no other address of the same host would do better.
             self._waiting.clear()

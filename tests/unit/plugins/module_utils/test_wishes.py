@@ -41,8 +41,8 @@ def test_a_wish_with_anything_else_in_it_is_none(changes: dict[str, object]) -> 
     {"host": "-oProxyCommand=id"}, {"host": "a b"}, {"host": ""}, {"host": None}, {"port": 0}, {"port": 65536},
     {"port": "22"}, {"port": True}, {"host_keys": "ssh-ed25519 AAAA"}, {"host_keys": ["* ssh-ed25519 AAAA\nx"]},
     {"host_keys": [1]}, {"addresses": ["login1"]}, {"addresses": [None]}, {"addresses": ["-oX"]},
-    {"addresses": "10.0.0.1"}, {"directory": ""}, {"directory": "tmp"}, {"directory": "/tmp/../home"}, {"directory": "/tmp/a:b"}, {"directory": 1},
-    {"user": "root"},
+    {"addresses": "10.0.0.1"}, {"directory": ""}, {"directory": "tmp"}, {"directory": "/tmp/../home"},
+    {"directory": "/tmp/a:b"}, {"directory": 1}, {"user": "root"},
 ])
 def test_a_wish_with_a_landing_that_is_none_is_none(changes: dict[str, object]) -> None:
     data = {**asdict(_WISH), "landing": {**asdict(_LANDING), **changes}}
