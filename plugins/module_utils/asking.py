@@ -38,6 +38,10 @@ class NotDone(HpcJupyterError):
     """The supervisor could not, or did not, do what it was asked for; the session goes on as it was."""
 
 
+class NotRunning(NotDone):
+    """There is no session that runs."""
+
+
 def offer(
     files: SessionFiles, want: str, *, environment: Mapping[str, str], seconds: float = OFFER_SECONDS
 ) -> Record:
@@ -74,7 +78,7 @@ def ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: flo
 def _running(files: SessionFiles) -> Record:
     record = rec.read(files.record)
     if record is None or record.state not in (rec.STARTING, rec.READY):
-        raise NotDone(f"session {os.path.basename(files.path)} does not run, so it cannot be asked for anything")
+        raise NotRunning(f"session {os.path.basename(files.path)} does not run, so it cannot be asked for anything")
     return record
 
 
