@@ -15,7 +15,7 @@ import time
 from dataclasses import fields
 from typing import Any, Callable, NoReturn, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
@@ -89,11 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     status = _verb(verbs, "status", _status, "say where the sessions are")
     status.add_argument("--json", action="store_true", help="print a list of JSON objects")
     _verb(verbs, "stop", _stop, "end the session's job")
+    _verb(verbs, "restart", reach.restart, "start Jupyter anew in the same job; kernels and their variables are lost")
     url = _verb(verbs, "url", reach.url, "print the session's URL with its token: keep it to yourself")
     url.add_argument("--port", type=int, help="the port of 127.0.0.1 on your computer that you forward (default: 8888)")
     attach = _verb(verbs, "attach", reach.attach, "for hpc-jupyter: the record and the token, framed by a nonce")
     where = _verb(verbs, "where", reach.where, "for hpc-jupyter: this login host, and the one that a session needs")
-    for framed in (attach, where):
+    offer = _verb(verbs, "offer", reach.offer, "for hpc-jupyter: have the running session offered another way")
+    offer.add_argument("way", choices=wishes.OFFERS)
+    for framed in (attach, where, offer):
         framed.add_argument("--nonce", required=True)
     return parser
 

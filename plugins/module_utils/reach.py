@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import socket
 import sys
 from dataclasses import asdict
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils import session
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
@@ -44,6 +45,30 @@ def attached(account: Account, name: str) -> dict[str, object]:
     record = recorded(account, name)
     token = token_of(account, record.session) if record.state == rec.READY else ""
     return {"record": asdict(record), "token": token, "host": socket.gethostname()}
+
+
+def offer(options: argparse.Namespace) -> int:
+    """Have the running session offered another way."""
+    return framed(options, lambda: _offered(account_here(), name_of(options), options.way))
+
+
+def _offered(account: Account, name: str, way: str) -> dict[str, object]:
+    record = recorded(account, name)
+    if record.state not in (rec.STARTING, rec.READY):
+        raise NoSession(f"{line(View(record))}: it cannot be offered another way")
+    asking.offer(account.layout.session(name), way, environment=os.environ)
+    return attached(account, name)
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Jupyter anew in the same job."""
+    account = account_here()
+    record = recorded(account, name_of(options))
+    if record.state not in (rec.STARTING, rec.READY):
+        raise NoSession(f"{line(View(record))}: there is no Jupyter to start anew")
+    asking.restart(account.layout.session(record.session))
+    tell(f"session {record.session} has a new Jupyter; its URL is as it was")
+    return OK
 
 
 def where(options: argparse.Namespace) -> int:

@@ -43,7 +43,8 @@ class Record:
     (``port`` of 127.0.0.1), ``lan`` (``port`` of ``address``, an IP literal), or ``reverse`` (``login_socket``, else
     ``login_port`` of 127.0.0.1, on ``login_host``); empty in records of the first release. ``tls_sha256`` is the
     SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http. ``host_keys`` and
-    ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``.
+    ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``. ``answered`` is the id
+    of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
     """
 
     session: str
@@ -75,6 +76,7 @@ class Record:
     started_at: str = ""
     ends_at: str = ""
     log: str = ""
+    answered: str = ""
     version: str = VERSION
     schema: int = SCHEMA
 

@@ -18,6 +18,7 @@ from typing import Callable
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils import session, words
+from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     Busy,
@@ -36,7 +37,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 OK, FAILED, BAD_INPUT, UNREACHABLE, NO_SESSION, SESSION_FAILED, WAITING, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 8, 130
 """Exit codes; they mean what those of ``hpc-jupyter`` mean."""
 
-_EXIT_OF = ((BadInput, BAD_INPUT), (Busy, BUSY), (SchedulerUnavailable, UNREACHABLE), (SubmitRefused, SESSION_FAILED))
+_EXIT_OF = ((BadInput, BAD_INPUT), (Busy, BUSY), (SchedulerUnavailable, UNREACHABLE), (SubmitRefused, SESSION_FAILED),
+            (NotRunning, NO_SESSION))
 _NONCE = re.compile(r"[A-Za-z0-9]{8,64}")
 
 

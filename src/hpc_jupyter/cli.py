@@ -135,6 +135,19 @@ def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> E
     return _show(context, command.run(context, accounts))
 
 
+@cli.command(short_help="Start Jupyter anew in a session's job.", epilog=_examples("hpc-jupyter restart alice@lab"))
+@decorators.account
+@decorators.session
+@decorators.common
+@click.pass_context
+def restart(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Start Jupyter anew in the job of a session: address and token stay, kernels and their variables are lost."""
+    from hpc_jupyter.commands import restart as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["session"]))
+
+
 @cli.command(short_help="End a session.", epilog=_examples("hpc-jupyter stop alice@lab"))
 @decorators.account
 @decorators.session
