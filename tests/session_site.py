@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import archive, children, command, probe, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import archive, certificate, children, command, probe, request
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 
@@ -23,6 +23,9 @@ from tests.wheelhouse import ROOT
 
 # Root may not run sessions on a cluster: there the tests are somebody else, in a user namespace.
 PERSON = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+
+
+NONCE = "abcdef0123456789"
 
 
 class Site:
@@ -100,17 +103,35 @@ class Site:
     def target(self, name: str = "default") -> probe.Target:
         """Where the session listens."""
         now = self.record(name)
-        return probe.Target(now.base_url, socket=now.socket, port=now.port)
+        address = now.address or probe.LOOPBACK
+        return probe.Target(
+            now.base_url, socket=now.socket, port=now.port, address=address, tls_sha256=now.tls_sha256
+        )
+
+    def certificate(self) -> str:
+        """Make the account's certificate; its fingerprint."""
+        pair = certificate.Pair(self.layout.server)
+        certificate.make(pair, days=30)
+        return certificate.fingerprint(pair)
+
+    def told(self, answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+        """What the account's command answered, framed by ``NONCE``."""
+        framed = [line for line in answer.stdout.splitlines() if line.startswith(f"{NONCE} ")]
+        assert framed, answer
+        told: dict[str, Any] = json.loads(framed[0].partition(" ")[2])
+        return told
 
     def token(self, name: str = "default") -> str:
         """The session's token."""
         return Path(self.files(name).token).read_text()
 
-    def command(self, *arguments: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, prefix: list[str] | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the account's own command."""
         return subprocess.run(
             [*(PERSON if prefix is None else prefix), self.layout.command, *arguments], check=False, cwd="/",
-            env=self.environment({}), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            env=self.environment(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
         )
 
     def close(self) -> None:

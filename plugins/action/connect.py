@@ -15,9 +15,11 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
@@ -42,8 +44,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
                 "record": {"type": "dict"},
             }
         )
+        variables = task_vars or {}
         try:
-            return {**result, "changed": False, **self._connect(task_vars or {}, arguments)}
+            return {**result, "changed": False, **self._connect(variables, arguments)}
+        except BadInput as error:
+            raise AnsibleActionFail(str(error.at(place(error.field, origins(_ours(variables)))))) from None
         except (HpcJupyterError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
 
@@ -55,14 +60,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         self._check_connection(cluster)
         self._check_arguments(cluster)
         files = write(cluster)
-        self._record(files, arguments["record"] or {})
+        if arguments["record"]:
+            trust(cluster, files, arguments["record"])
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
         return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
 
     def _facts(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """The cluster's facts with their templates rendered; the connection as Ansible has settled it."""
-        names = [name for name in task_vars if name.startswith("hpc_") or name == "ansible_user"]
-        facts = {name: self._templar.template(task_vars[name]) for name in names}
+        facts = {name: self._templar.template(value) for name, value in _ours(task_vars).items() if _is_fact(name)}
         return {**facts, "ansible_connection": self._connection.transport}
 
     def _check_connection(self, cluster: Cluster) -> None:
@@ -112,10 +117,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         with answering(cluster, files, password=str(password)) as askpass:
             return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
 
-    @staticmethod
-    def _record(files: Files, record: Mapping[str, Any]) -> None:
-        if record.get("node") and record.get("host_keys"):
-            record_node_keys(files.directory, record["node"], record["host_keys"])
+
+def _is_fact(name: str) -> bool:
+    return name.startswith("hpc_") or name == "ansible_user"
+
+
+def _ours(task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a person writes for this collection, and Ansible's own of the connection."""
+    return {name: value for name, value in task_vars.items() if name.startswith(("hpc_", "ansible_"))}
 
 
 def _words(arguments: object) -> str:

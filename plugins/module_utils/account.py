@@ -73,6 +73,15 @@ def apply(layout: Layout, changes: list[Change]) -> None:
             make_private_directory(change.path)
 
 
+def fact(layout: Layout, name: str, *, default: str) -> str:
+    """What ``account.json`` says of ``name``; ``default`` where it says nothing, or nothing that can be read."""
+    try:
+        found = json.loads(_text(layout.account))[name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return default
+    return found if isinstance(found, str) else default
+
+
 def python_version() -> str:
     """The version of the Python that this runs on."""
     return ".".join(str(part) for part in sys.version_info[:3])

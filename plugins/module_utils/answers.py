@@ -10,6 +10,7 @@ import os
 from typing import Any, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     Busy,
@@ -45,6 +46,7 @@ class SessionFailed(HpcJupyterError):
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (SessionFailed, "failed"), (SubmitRefused, "refused"), (SchedulerUnavailable, "unavailable"),
     (SubmitUnclear, "unavailable"), (Busy, "busy"), (BadInput, "bad_input"), (NotSetUp, "not_set_up"),
+    (NotRunning, "no_session"),
 )
 """What a failure is called in a module's answer, for programs."""
 

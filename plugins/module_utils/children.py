@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Callable, Iterable
 
 _PR_SET_PDEATHSIG = 1
@@ -73,9 +74,15 @@ def _prctl(option: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
+        return bool(_libc().prctl(option, value, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
+
+
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    """Loaded once, by the parent: between fork and exec a child of a threaded program had better not."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def end_descendants(pid: int, *, grace_seconds: float, reap: Callable[[], object]) -> list[int]:

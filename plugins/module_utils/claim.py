@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
@@ -16,6 +16,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
+
+_NOWHERE: dict[str, Any] = {
+    "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "",
+}
+"""What a record says of a server that does not run."""
 
 
 class Claim:
@@ -45,7 +50,7 @@ class Claim:
 
     def conclude(self, *, how: str, reason: str) -> Record | None:
         """Write the session's end."""
-        return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), socket="", port=0, pid=0))
+        return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), **_NOWHERE, pid=0))
 
     def is_superseded(self) -> bool:
         """Whether a newer generation is known; a record that cannot be read says nothing."""
@@ -68,8 +73,8 @@ class Claim:
         self.ends_at = self._end(latest, started=started)
         return replace(
             latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self._job_id, pid=os.getpid(),
-            node=self._node(latest), socket="", port=0, started_at=rec.timestamp(started),
-            ends_at=rec.timestamp(self.ends_at) if self.ends_at else "",
+            node=self._node(latest), started_at=rec.timestamp(started),
+            ends_at=rec.timestamp(self.ends_at) if self.ends_at else "", **_NOWHERE,
         )
 
     def _better_claim(self, latest: Record | None) -> str:

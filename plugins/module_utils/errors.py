@@ -17,6 +17,12 @@ class BadInput(HpcJupyterError):
         self.field = field
         super().__init__(f"{field}: {problem}" + (f". {hint}" if hint else ""))
 
+    def at(self, where: str) -> BadInput:
+        """The same, with ``where`` the value was written, as ``FILE:LINE``, before it."""
+        found = BadInput(self.field, "")
+        found.args = (f"{where}: {self}" if where else str(self),)
+        return found
+
 
 class RecordError(HpcJupyterError):
     """A record exists but cannot be used: newer schema, foreign owner."""

@@ -44,13 +44,19 @@ class CannotStart(HpcJupyterError):
 
 @dataclass(frozen=True)
 class Start:
-    """What Jupyter is started with; ``socket`` is empty where it listens on a free port of 127.0.0.1."""
+    """What Jupyter is started with; ``socket`` is empty where it listens on a free port of ``address``.
+
+    With ``certificate`` and its ``key``, two files, it speaks https.
+    """
 
     python: str
     directory: str
     base_url: str
     cookie_secret: str
     socket: str = ""
+    address: str = "127.0.0.1"
+    certificate: str = ""
+    key: str = ""
     idle_seconds: int = 0
     allow_root: bool = False
 
@@ -66,7 +72,7 @@ def argv(start: Start) -> list[str]:
 def _address(start: Start) -> dict[str, object]:
     if start.socket:
         return {"ServerApp.sock": start.socket, "ServerApp.sock_mode": "0600"}
-    return {"ServerApp.ip": "127.0.0.1", "ServerApp.port": 0, "ServerApp.port_retries": 0}
+    return {"ServerApp.ip": start.address, "ServerApp.port": 0, "ServerApp.port_retries": 0}
 
 
 def _doors(start: Start) -> dict[str, object]:
@@ -83,8 +89,8 @@ def _doors(start: Start) -> dict[str, object]:
         "ServerApp.disable_check_xsrf": False,
         "ServerApp.authenticate_prometheus": True,
         "ServerApp.trust_xheaders": False,
-        "ServerApp.certfile": "",
-        "ServerApp.keyfile": "",
+        "ServerApp.certfile": start.certificate,
+        "ServerApp.keyfile": start.key,
         "PasswordIdentityProvider.allow_password_change": False,
         # Anyone on the node can connect to a kernel's TCP ports and read what it prints.
         "KernelManager.transport": "ipc",

@@ -34,6 +34,11 @@ class SessionFiles:
         return os.path.join(self.path, "request.json")
 
     @property
+    def wish(self) -> str:
+        """What the running supervisor is asked for (see ``wishes.py``)."""
+        return os.path.join(self.path, "wish.json")
+
+    @property
     def token(self) -> str:
         """The session's token, without a trailing newline."""
         return os.path.join(self.path, "token")
@@ -89,6 +94,11 @@ class Layout:
     def server(self) -> str:
         """``JUPYTER_CONFIG_DIR`` of every session: config, certificate and key."""
         return os.path.join(self.root, "server")
+
+    @property
+    def reverse_key(self) -> str:
+        """The key with which a node makes the way back to the login host, and can do nothing else."""
+        return os.path.join(self.root, "reverse_key")
 
     @property
     def sessions(self) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A child whose output goes to our own, without the session's token, and whose last lines are kept."""
+"""Children of ours: what they print is kept, and goes to our own output without the session's token."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ _KEPT_LINES = 200
 _LINE_BYTES = 8192
 _QUOTED = 300
 _DECISIVE = re.compile(r"^\[[CE] |^\S*(?:Error|Exception|Interrupt)\b|^\S*: (?:error|cannot|No )", re.IGNORECASE)
+_waiting: set[int] = set()
+_codes: dict[int, int] = {}
+"""Children of ours that run, and exit codes that nobody has asked for yet: all are collected at once."""
 
 
 class LoggedChild:
-    """A running child in its parent's process group; it is asked to end when its parent is killed."""
+    """A running child in its parent's process group; it is asked to end when its parent is killed.
 
-    def __init__(self, argv: Sequence[str], *, environment: Mapping[str, str], directory: str, secret: str) -> None:
+    Without ``echo`` its output is kept for ``lines`` alone.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, environment: Mapping[str, str], directory: str, secret: str = "",
+        echo: bool = True,
+    ) -> None:
         self._secret = secret.encode()
+        self._echo = echo
         self._lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._status: int | None = None
         self._process = subprocess.Popen(
@@ -36,14 +46,16 @@ class LoggedChild:
             preexec_fn=children.die_with_parent,  # noqa: PLW1509 - one system call, and no thread runs yet
         )
         self.pid = self._process.pid
+        _waiting.add(self.pid)
         self._reader = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
     def poll(self) -> int | None:
         """The exit code, a signal's number negative, or ``None`` while it runs; collects other dead children too."""
-        self._status = children.reap().get(self.pid, self._status)
-        if self._status is not None:
-            self._process.returncode = self._status
+        _codes.update((pid, code) for pid, code in children.reap().items() if pid in _waiting)
+        if self.pid in _codes:
+            _waiting.discard(self.pid)
+            self._process.returncode = self._status = _codes.pop(self.pid)
         return self._status
 
     def send(self, number: int) -> None:
@@ -66,8 +78,9 @@ class LoggedChild:
         for line in iter(lambda: stream.readline(_LINE_BYTES), b""):
             clean = line.replace(self._secret, b"...") if self._secret else line
             self._lines.append(clean.decode("utf-8", "replace").rstrip())
-            with contextlib.suppress(OSError, ValueError):
-                os.write(sys.stdout.fileno(), clean)
+            if self._echo:
+                with contextlib.suppress(OSError, ValueError):
+                    os.write(sys.stdout.fileno(), clean)
         stream.close()
 
 

@@ -146,9 +146,14 @@ def addresses() -> list[str]:
     with contextlib.suppress(OSError):
         for entry in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
             address = str(entry[4][0])
-            if not address.startswith(("127.", "::1", "fe80:")) and address not in found:
+            if is_reachable(address) and address not in found:
                 found.append(address)
     return found
+
+
+def is_reachable(address: str) -> bool:
+    """Whether other hosts could reach the address: neither this host's own loopback nor one cable's."""
+    return not address.startswith(("127.", "::1", "fe80:"))
 
 
 def host_keys(directory: str = "/etc/ssh") -> list[str]:

@@ -1,28 +1,36 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking a Jupyter server over its Unix socket or its loopback port, and who listens there."""
+"""Asking a Jupyter server over its Unix socket or its port, and who listens there."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import http.client
 import json
 import os
 import socket
+import ssl
 from dataclasses import dataclass
 
+LOOPBACK = "127.0.0.1"
 _LISTEN = "0A"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a server listens: a Unix socket, or else a port of 127.0.0.1."""
+    """Where a server listens: a Unix socket, or else a port of ``address``.
+
+    With ``tls_sha256``, the SHA-256 of its certificate in hexadecimal digits, it speaks TLS; no other one is spoken to.
+    """
 
     base_url: str
     socket: str = ""
     port: int = 0
+    address: str = LOOPBACK
+    tls_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,26 +41,57 @@ class Answer:
     body: bytes
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
+class OtherCertificate(OSError):
+    """Somebody else than the session's server answered."""
 
-    def __init__(self, path: str, *, timeout: float) -> None:
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP to a target; the certificate is compared before anything is sent."""
+
+    def __init__(self, target: Target, *, timeout: float) -> None:
+        # The server takes only a name of its own machine for its own: the forward's end.
         super().__init__("localhost", timeout=timeout)
-        self._path = path
+        self._target = target
 
     def connect(self) -> None:
-        """Connect to the socket instead of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        """Connect to the target, whatever the name in the request."""
+        plain = _open(self._target, timeout=self.timeout)
+        try:
+            self.sock = _pinned(plain, self._target.tls_sha256) if self._target.tls_sha256 else plain
+        except BaseException:
+            plain.close()
+            raise
+
+
+def _open(target: Target, *, timeout: float | None) -> socket.socket:
+    if not target.socket:
+        return socket.create_connection((target.address, target.port), timeout=timeout)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(timeout)
+    try:
+        made.connect(target.socket)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _pinned(plain: socket.socket, expected: str) -> ssl.SSLSocket:
+    """TLS with the very server whose certificate it is; the fingerprint replaces authorities and names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    secure = context.wrap_socket(plain)
+    found = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
+    if found != expected:
+        secure.close()
+        raise OtherCertificate(f"another certificate answers: {found} in place of {expected}")
+    return secure
 
 
 def get(target: Target, path: str, *, token: str = "", timeout_seconds: float = 5.0) -> Answer:
     """``GET`` a path below the base URL; raises ``OSError`` or ``http.client.HTTPException`` where nobody answers."""
-    connection: http.client.HTTPConnection = (
-        _UnixConnection(target.socket, timeout=timeout_seconds) if target.socket
-        else http.client.HTTPConnection("127.0.0.1", target.port, timeout=timeout_seconds)
-    )
+    connection = _Connection(target, timeout=timeout_seconds)
     try:
         connection.request("GET", target.base_url + path, headers={"Authorization": f"token {token}"} if token else {})
         response = connection.getresponse()

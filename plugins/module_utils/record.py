@@ -39,8 +39,12 @@ class Record:
     """One session; times are ISO 8601 in UTC, empty where not known yet.
 
     ``how`` says how an ended session ended: ``finished``, ``stopped``, ``failed``, ``idle``,
-    ``time limit``, ``superseded`` or ``lost``. ``socket`` or ``port`` (of 127.0.0.1) is where it listens on ``node``.
-    ``host_keys`` are the node's public host keys, ``TYPE BASE64``.
+    ``time limit``, ``superseded`` or ``lost``. ``offer`` is how the running server is offered: ``socket``, ``loopback``
+    (``port`` of 127.0.0.1), ``lan`` (``port`` of ``address``, an IP literal), or ``reverse`` (``login_socket``, else
+    ``login_port`` of 127.0.0.1, on ``login_host``); empty in records of the first release. ``tls_sha256`` is the
+    SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http. ``host_keys`` and
+    ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``. ``answered`` is the id
+    of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
     """
 
     session: str
@@ -53,11 +57,16 @@ class Record:
     reason: str = ""
     job_id: str = ""
     login_host: str = ""
+    login_host_keys: list[str] = field(default_factory=list)
     node: str = ""
     addresses: list[str] = field(default_factory=list)
     host_keys: list[str] = field(default_factory=list)
+    offer: str = ""
     socket: str = ""
+    address: str = ""
     port: int = 0
+    login_socket: str = ""
+    login_port: int = 0
     base_url: str = ""
     tls_sha256: str = ""
     step_host_key: str = ""
@@ -67,8 +76,14 @@ class Record:
     started_at: str = ""
     ends_at: str = ""
     log: str = ""
+    answered: str = ""
     version: str = VERSION
     schema: int = SCHEMA
+
+
+def offered(record: Record) -> str:
+    """How a ready session is offered, also for a record of the first release, which does not say."""
+    return record.offer or ("socket" if record.socket else "loopback")
 
 
 def now() -> str:

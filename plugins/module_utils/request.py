@@ -15,6 +15,12 @@ from typing import Any, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
+OFFERS = ("socket", "loopback", "lan", "reverse")
+"""A Unix socket in a private directory of the node; a port of 127.0.0.1, for route ``local``; a port of the node's own
+address; the Unix socket, and one on the login host that leads to it."""
+TLS = ("auto", "always", "never")
+"""``auto``: wherever a TCP port of the cluster is in the way, so with ``lan``, and with ``reverse`` by a port."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:,@+=/&|*()\[\]-]{0,127}")
 _TIME = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")
@@ -59,9 +65,9 @@ class Resources:
 class Request:
     """One session as it is asked for; ``request.json`` holds it for the supervisor.
 
-    ``directory`` is where notebooks open, empty for the home directory. ``offer`` is ``socket`` (a Unix socket in a
-    private directory) or ``loopback`` (a port of 127.0.0.1, for route ``local``). ``idle_seconds`` stops a session
-    that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may take to answer.
+    ``directory`` is where notebooks open, empty for the home directory. ``offer`` is one of ``OFFERS``, ``tls`` one of
+    ``TLS``. ``idle_seconds`` stops a session that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may
+    take to answer.
     """
 
     session: str
@@ -71,6 +77,7 @@ class Request:
     resources: Resources = field(default_factory=Resources)
     directory: str = ""
     offer: str = "socket"
+    tls: str = "auto"
     idle_seconds: int = 0
     startup_seconds: int = 180
 
@@ -90,7 +97,8 @@ def from_json(content: bytes) -> Request:
 
 def build(
     *, session: str, account: str, cluster: str, scheduler: str, resources: Mapping[str, Any] | None = None,
-    directory: str = "", offer: str = "socket", idle_seconds: object = 0, startup_seconds: object = 180,
+    directory: str = "", offer: str = "socket", tls: str = "auto", idle_seconds: object = 0,
+    startup_seconds: object = 180,
 ) -> Request:
     """A checked ``Request`` from plain values, as modules and JSON files give them."""
     return Request(
@@ -100,7 +108,8 @@ def build(
         scheduler=scheduler,
         resources=build_resources(resources or {}),
         directory=check_directory(directory),
-        offer=_one_of("offer", offer, ("socket", "loopback")),
+        offer=one_of("offer", offer, OFFERS),
+        tls=one_of("tls", tls, TLS),
         idle_seconds=_seconds("idle_seconds", idle_seconds),
         startup_seconds=_seconds("startup_seconds", startup_seconds),
     )
@@ -201,7 +210,8 @@ def _extra_option(value: object) -> str:
     return text
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """``value`` if it is one of ``allowed``."""
     if value not in allowed:
         raise BadInput(name, f"{value!r} is not one of {', '.join(allowed)}")
     return value

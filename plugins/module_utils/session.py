@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Iterator
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, node, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -47,6 +48,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     Order,
     Scheduler,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils.wishes import Landing, Wish
 
 _LOCK_WAIT_SECONDS = 90.0
 _WATCH_SECONDS = 0.1
@@ -198,15 +200,26 @@ def _intend(request: Request, files: SessionFiles) -> Record:
     write_private(files.token, base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"="))
     write_private(files.cookie_secret, secrets.token_bytes(64))
     write_private(files.request, request.to_json())
+    wishes.write(files.wish, Wish("", intention.generation, "", _landing(request, files)))
     write_private(files.log, b"")
     rec.write(files.record, intention)
     return intention
 
 
+def _landing(request: Request, files: SessionFiles) -> Landing | None:
+    """Where the way back is to end, if one was asked for from the start: on this very host."""
+    if request.offer != "reverse":
+        asking.forget_landings(files)
+        return None
+    with asking.made_landing(files, environment=os.environ) as place:
+        return place
+
+
 def _blank(request: Request, files: SessionFiles) -> Record:
     return Record(
         session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
-        login_host=socket.gethostname(), base_url=f"/{secrets.token_hex(8)}/", submitted_at=rec.now(), log=files.log,
+        login_host=socket.gethostname(), login_host_keys=node.host_keys(), base_url=f"/{secrets.token_hex(8)}/",
+        offer=request.offer, submitted_at=rec.now(), log=files.log,
     )
 
 
@@ -326,6 +339,7 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
         _await_gone(scheduler, jobs, seconds=seconds)
         if before.record is not None:
             _conclude(files, before.record.generation, how="stopped", reason="stopped by its owner")
+        asking.forget_landings(files)
         return Outcome(before, View(rec.read(files.record)), changed=bool(jobs))
 
 
@@ -367,6 +381,9 @@ def _check(request: Request, layout: Layout, scheduler: Scheduler) -> None:
     """Refuse what cannot work here before anything is written or submitted."""
     check_set_up(layout, account=request.account)
     scheduler.check(request.resources)
+    if request.offer == "reverse" and scheduler.name == "none":
+        raise BadInput("offer", "'reverse' needs a node of its own, and sessions run on the login host here",
+                       hint="Leave hpc_route at auto or node")
     path = os.path.expanduser(request.directory or "~")
     if not os.path.isdir(path):
         raise BadInput("directory", f"{path} is not a directory on {socket.gethostname()}")

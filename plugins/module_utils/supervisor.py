@@ -9,32 +9,30 @@ place, 1 when it failed; the reason is in the record and on the last line of the
 
 from __future__ import annotations
 
-import http.client
+import contextlib
 import os
 import re
-import signal
 import sys
 import time
 from dataclasses import dataclass, replace
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, jupyter, node, probe
-from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, node, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
 from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
-from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
-from ansible_collections.hpc.jupyter.plugins.module_utils.logged import LoggedChild, decisive
+from ansible_collections.hpc.jupyter.plugins.module_utils.logged import decisive
 from ansible_collections.hpc.jupyter.plugins.module_utils.node import NodeDirectory
+from ansible_collections.hpc.jupyter.plugins.module_utils.offered import Offered
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
+from ansible_collections.hpc.jupyter.plugins.module_utils.server import POLL_SECONDS, Place, Server, code_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.signals import Signals
+from ansible_collections.hpc.jupyter.plugins.module_utils.wishes import Wish
 
-_POLL_SECONDS = 0.05
-_LOOK_SECONDS = 15.0
+_OTHERS_SECONDS = 15.0
 """How often a running session looks whether a newer one has taken its place."""
-_GRACE_SECONDS = 10.0
-"""For Jupyter to end its kernels; with the rest it stays below the 30 seconds that schedulers give before KILL."""
+_WISHES_SECONDS, _EARLY_SECONDS, _LATE_WISHES_SECONDS = 1.0, 600.0, 5.0
 _CHILDREN_GRACE_SECONDS = 3.0
 _LAST_MINUTE = 60.0
 _IDLE = re.compile(r"No kernels for \d+ seconds; shutting down")
@@ -108,7 +106,7 @@ def _make_directory(claim: Claim) -> NodeDirectory:
 
 
 class _Session:
-    """One Jupyter, from its start to its end."""
+    """One session on its node, from its start to its end."""
 
     def __init__(
         self, claim: Claim, record: Record, request: Request, directory: NodeDirectory, signals: Signals,
@@ -116,173 +114,127 @@ class _Session:
         self._claim = claim
         self._record = record
         self._request = request
-        self._directory = directory
         self._signals = signals
+        self._heeded = record.answered.partition(" ")[0]
+        wish = self._wish()
+        place = Place(claim.files, request, record.base_url, directory)
+        self._offered = Offered(claim, record, place, signals, landing=wish.landing if wish else None)
 
     def run(self) -> End:
         """Start Jupyter, announce it once it is proven, and stay with it until the session is over."""
-        token = self._check()
-        child = self._start(token)
         try:
-            target = self._prove(child, token)
-            if target is None:
-                return self._stopped(child)
-            self._announce(target)
-            return self._stay(child)
+            problem = self._offered.begin(self._record.offer or self._request.offer)
+            if problem:
+                _say(f"offered by a socket: {problem}")
+            if not self._signals.stop:
+                _say(f"session {self._record.session} is ready on {self._record.node}")
+            return self._stay()
         finally:
-            _shut_down(child, self._signals)
+            self._offered.close()
 
-    def _check(self) -> str:
-        jupyter.check_installed(sys.executable)
-        jupyter.check_config(_layout(self._claim).server)
-        jupyter.check_base_url(self._record.base_url)
-        return jupyter.check_secrets(self._claim.files)
-
-    def _start(self, token: str) -> LoggedChild:
-        start = jupyter.Start(
-            python=sys.executable,
-            directory=_start_directory(self._request),
-            base_url=self._record.base_url,
-            cookie_secret=self._claim.files.cookie_secret,
-            socket=self._directory.socket if self._request.offer == "socket" else "",
-            idle_seconds=self._request.idle_seconds,
-            allow_root=os.geteuid() == 0,
-        )
-        environment = jupyter.environment(
-            os.environ, server=_layout(self._claim).server, config=self._directory.config,
-            runtime=self._directory.runtime, token=self._claim.files.token, home=os.path.expanduser("~"),
-        )
-        # Python would take modules from its working directory: one of ours, not the home directory.
-        directory = self._directory.runtime
-        return LoggedChild(jupyter.argv(start), environment=environment, directory=directory, secret=token)
-
-    def _prove(self, child: LoggedChild, token: str) -> probe.Target | None:
-        """Where the server answers with the token and refuses without; ``None`` when asked to end meanwhile."""
-        deadline = time.monotonic() + self._request.startup_seconds
-        problem = "nothing listens"
-        while not self._signals.stop:
-            code = child.poll()
-            if code is not None:
-                raise CannotStart(f"Jupyter ended with {_code(code)} before it answered: {decisive(child.lines())}")
-            target = self._target(child)
-            problem = _problem(target, token=token) if target else problem
-            if target and not problem:
-                return target
-            if time.monotonic() > deadline:
-                raise CannotStart(
-                    f"Jupyter did not answer within {self._request.startup_seconds} seconds ({problem}): "
-                    f"{decisive(child.lines())}"
-                )
-            self._signals.wait(_POLL_SECONDS)
-        return None
-
-    def _target(self, child: LoggedChild) -> probe.Target | None:
-        """Where to ask; a port only once the listener there is known to be our own child, not somebody else's."""
-        if self._request.offer == "socket":
-            there = os.path.exists(self._directory.socket)
-            return probe.Target(self._record.base_url, socket=self._directory.socket) if there else None
-        port = probe.port_from_info(self._directory.runtime)
-        ours = bool(port) and probe.listens(child.pid, port) is not False
-        return probe.Target(self._record.base_url, port=port) if ours else None
-
-    def _announce(self, target: probe.Target) -> None:
-        if target.socket and os.stat(target.socket).st_mode & 0o077:
-            raise CannotStart(f"Jupyter's socket {target.socket} is open to other users")
-        self._claim.update(lambda record: replace(
-            record, state=rec.READY, how="", reason="", socket=target.socket, port=target.port,
-            host_keys=node.host_keys(), addresses=node.addresses(), jupyter_version=_version(target),
-        ))
-        _say(f"session {self._record.session} is ready on {self._record.node}")
-
-    def _stay(self, child: LoggedChild) -> End:
+    def _stay(self) -> End:
         limit = self._own_limit()
-        look_at = time.monotonic() + _LOOK_SECONDS
-        while child.poll() is None:
+        looks = Looks()
+        while self._server is not None and self._server.poll() is None:
             if self._signals.stop:
-                return self._stopped(child)
+                return self._stopped()
             if time.time() > limit:
                 return End("time limit", f"the session's time of {self._request.resources.time} is over")
-            if time.monotonic() > look_at:
-                look_at = time.monotonic() + _LOOK_SECONDS
-                if self._claim.is_superseded():
-                    return End("superseded", "a newer session has taken this one's place")
-            self._signals.wait(min(look_at - time.monotonic(), limit - time.time()))
-        return self._ended_by_itself(child)
+            if looks.is_time_for_others() and self._claim.is_superseded():
+                return End("superseded", "a newer session has taken this one's place")
+            if looks.is_time_for_wishes():
+                self._heed(self._wish())
+            self._offered.look_after()
+            self._signals.wait(min(looks.pause(), limit - time.time()))
+        return self._ended_by_itself()
+
+    @property
+    def _server(self) -> Server | None:
+        return self._offered.server
+
+    def _wish(self) -> Wish | None:
+        wish = wishes.read(self._claim.files.wish)
+        return wish if wish is not None and wish.generation == self._record.generation else None
+
+    def _heed(self, wish: Wish | None) -> None:
+        """Do what was asked for, and answer in the record: the wish's id, and why not."""
+        if wish is None or wish.id in ("", self._heeded):
+            return
+        self._heeded = wish.id
+        problem = self._done(wish)
+        _say(f"asked for {wish.want}: {problem or 'done'}")
+        with contextlib.suppress(HpcJupyterError, OSError):
+            self._claim.update(lambda record: replace(record, answered=f"{self._heeded} {problem}".strip()))
+
+    def _done(self, wish: Wish) -> str:
+        """Why it could not be done; only a server that does not come up again ends the session."""
+        try:
+            if wish.want == wishes.RESTART:
+                self._offered.restart()
+            else:
+                self._offered.change(wish.want, landing=wish.landing)
+        except CannotStart:
+            raise
+        except (HpcJupyterError, OSError) as error:
+            return str(error)
+        return ""
 
     def _own_limit(self) -> float:
         """Where there is no scheduler that ends the session in time, we do."""
         ends = self._record.scheduler == "none" and self._claim.ends_at
         return ends if ends else float("inf")
 
-    def _stopped(self, child: LoggedChild) -> End:
+    def _stopped(self) -> End:
         ends_at = self._claim.ends_at
-        _shut_down(child, self._signals)
+        if self._server is not None:
+            self._server.shut_down()
         if ends_at and time.time() > ends_at - _LAST_MINUTE:
             return End("time limit", "the job's time is over")
         return End("stopped", "stopped on request")
 
-    def _ended_by_itself(self, child: LoggedChild) -> End:
-        code, said = child.poll() or 0, child.lines()
+    def _ended_by_itself(self) -> End:
+        if self._server is None:
+            return self._stopped()
+        code, said = self._server.poll() or 0, self._server.lines()
         # Schedulers signal every process of a job at once, so Jupyter may be gone before our own signal is seen.
-        self._signals.wait(_POLL_SECONDS)
+        self._signals.wait(POLL_SECONDS)
         if self._signals.stop or (code == 0 and any(_TERMINATED.search(line) for line in said[-20:])):
-            return self._stopped(child)
+            return self._stopped()
         if code != 0:
-            return End("failed", f"Jupyter ended with {_code(code)}: {decisive(said)}")
+            return End("failed", f"Jupyter ended with {code_text(code)}: {decisive(said)}")
         if any(_IDLE.search(line) for line in said[-20:]):
             return End("idle", f"nobody used it for {self._request.idle_seconds} seconds")
         asked = any(_FILE_MENU in line for line in said[-20:])
         return End("finished", "shut down from Jupyter's menu" if asked else "Jupyter ended by itself")
 
 
-def _problem(target: probe.Target, *, token: str) -> str:
-    """What is still missing for the server to be believed; empty when it lets the owner in and nobody else."""
-    try:
-        with_token = probe.get(target, "api/status", token=token)
-        without = probe.get(target, "api/status")
-    except (OSError, http.client.HTTPException) as error:
-        return f"{type(error).__name__}: {error}"
-    if without.status == 200:
-        raise CannotStart("Jupyter lets people in without a token, so it was shut down: a configuration file opens it")
-    if with_token.status in (401, 403):
-        raise CannotStart("Jupyter does not accept the session's token: a configuration file sets another one")
-    return "" if with_token.status == 200 and without.status in (302, 401, 403) else f"HTTP status {with_token.status}"
+class Looks:
+    """When to look for what others have written: soon after the start often, for a first client may ask for a way."""
 
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._wishes_at = 0.0
+        self._others_at = time.monotonic() + _OTHERS_SECONDS
 
-def _version(target: probe.Target) -> str:
-    found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', probe.get(target, "api").body)
-    return found.group(1).decode("ascii") if found else ""
+    def is_time_for_wishes(self) -> bool:
+        """Whether to look for a wish now."""
+        now = time.monotonic()
+        due = now >= self._wishes_at
+        if due:
+            early = now - self._started < _EARLY_SECONDS
+            self._wishes_at = now + (_WISHES_SECONDS if early else _LATE_WISHES_SECONDS)
+        return due
 
+    def is_time_for_others(self) -> bool:
+        """Whether to look for a newer session now."""
+        due = time.monotonic() >= self._others_at
+        if due:
+            self._others_at = time.monotonic() + _OTHERS_SECONDS
+        return due
 
-def _shut_down(child: LoggedChild, signals: Signals) -> None:
-    """TERM and a grace, so that Jupyter ends its kernels; then KILL. One that has ended already is fine."""
-    child.send(signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
-        signals.wait(_POLL_SECONDS)
-    child.kill()
-    while child.poll() is None and time.monotonic() < deadline + 2:
-        signals.wait(_POLL_SECONDS)
-
-
-def _start_directory(request: Request) -> str:
-    path = os.path.expanduser(request.directory or "~")
-    if not os.path.isdir(path):
-        raise BadInput("directory", f"{path} is not a directory on this node")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise BadInput("directory", f"{path} cannot be read")
-    return path
-
-
-def _layout(claim: Claim) -> Layout:
-    return Layout(os.path.dirname(os.path.dirname(claim.files.path)))
-
-
-def _code(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name if -code in [number.value for number in signal.Signals] else str(-code)
-    return f"signal {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+    def pause(self) -> float:
+        """How long nothing has to be looked for; a way back is looked after in it as well."""
+        return min(self._wishes_at, self._others_at) - time.monotonic()
 
 
 def _say(text: str, *, code: int = 0) -> int:

@@ -50,7 +50,7 @@ options:
   tls:
     description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
     type: str
-    choices: [auto, never]
+    choices: [auto, always, never]
     default: auto
 """
 
@@ -82,7 +82,7 @@ ARGUMENTS = {
     "sessions": {"type": "bool", "default": False},
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
-    "tls": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+    "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
 }
 
 

@@ -36,8 +36,9 @@ options:
     description:
       - V(present) finds the session or submits it, V(absent) ends it.
       - V(awaited) only watches a session that is there; it fails if that has ended.
+      - V(restarted) starts Jupyter anew in the job of a session that runs. Its URL stays, its kernels end.
     type: str
-    choices: [present, awaited, absent]
+    choices: [present, awaited, restarted, absent]
     default: present
   resources:
     description: What the job gets. What is left out is left to the cluster's own defaults.
@@ -101,9 +102,18 @@ options:
     description:
       - Where Jupyter listens on its node. V(socket) is a Unix socket that only its owner can reach,
         V(loopback) a port of 127.0.0.1, for a session on the very machine that the browser runs on.
+      - V(lan) is a port of the node's own address, which login hosts reach. V(reverse) is the Unix socket, and another
+        one on the login host that the job makes and that leads to it.
+      - Where V(lan) or V(reverse) cannot be, RV(session.offer) is V(socket) and RV(session.reason) says why.
     type: str
-    choices: [socket, loopback]
+    choices: [socket, loopback, lan, reverse]
     default: socket
+  tls:
+    description:
+      - When the session speaks https. With V(auto), where a TCP port of the cluster is in the way; that needs the
+        certificate of M(hpc.jupyter.certificate). If not given, as the account was set up.
+    type: str
+    choices: [auto, always, never]
   idle_seconds:
     description: The session ends after this many seconds without use; V(0) means never.
     type: int
@@ -142,6 +152,13 @@ EXAMPLES = r"""
   retries: 60
   delay: 0
 
+- name: Start Jupyter anew in the same job
+  hpc.jupyter.session:
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+    state: restarted
+
 - name: Stop it
   hpc.jupyter.session:
     account: alice@cori
@@ -179,9 +196,24 @@ session:
     socket:
       description: The Unix socket on the node, empty if it listens on a port.
       type: str
+    offer:
+      description: How the running session is offered, as in O(offer).
+      type: str
+    address:
+      description: The node's address that it listens on, if it is offered as V(lan).
+      type: str
     port:
-      description: The port of 127.0.0.1 on the node, 0 if it listens on a socket.
+      description: The port on the node, 0 if it listens on a socket.
       type: int
+    login_socket:
+      description: The Unix socket on the login host that leads to it, if it is offered as V(reverse).
+      type: str
+    login_port:
+      description: The port of the login host's 127.0.0.1 that takes its place where sshd forwards no sockets.
+      type: int
+    tls_sha256:
+      description: The SHA-256 of its certificate in hexadecimal digits, empty if it speaks http.
+      type: str
     base_url:
       description: The path that all of the session's URLs start with.
       type: str
@@ -201,10 +233,11 @@ log_tail:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import account, answers, asking, request, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, SUBMIT, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import READY, STARTING
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
 
@@ -228,10 +261,11 @@ _RESOURCES = {
 }
 _OPTIONS = {
     "name": {"type": "str", "default": "default"},
-    "state": {"type": "str", "choices": ["present", "awaited", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "awaited", "restarted", "absent"], "default": "present"},
     "resources": {"type": "dict", "default": {}, "options": _RESOURCES},
     "directory": {"type": "str", "default": ""},
-    "offer": {"type": "str", "choices": ["socket", "loopback"], "default": "socket"},
+    "offer": {"type": "str", "choices": ["socket", "loopback", "lan", "reverse"], "default": "socket"},
+    "tls": {"type": "str", "choices": ["auto", "always", "never"]},
     "idle_seconds": {"type": "int", "default": 0},
     "startup_seconds": {"type": "int", "default": 180},
     "wait_seconds": {"type": "int", "default": 60},
@@ -244,14 +278,14 @@ def main() -> None:
     try:
         layout = answers.layout_of(ansible.params)
         scheduler = by_name(ansible.params["scheduler"], root=layout.root)
-        act = {"present": _have, "awaited": _await, "absent": _end}[ansible.params["state"]]
+        act = {"present": _have, "awaited": _await, "restarted": _restart, "absent": _end}[ansible.params["state"]]
         ansible.exit_json(**act(ansible, layout, scheduler))
     except (HpcJupyterError, OSError) as error:
         ansible.fail_json(**answers.failure(error))
 
 
 def _have(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
-    wanted = _request(ansible.params)
+    wanted = _request(ansible.params, tls=ansible.params["tls"] or account.fact(layout, "tls", default="auto"))
     if ansible.check_mode:
         decided = session.decide(wanted, layout, scheduler)
         return _result(decided.view, changed=decided.action in (SUBMIT, ADOPT), state_after="ready")
@@ -268,6 +302,18 @@ def _await(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict
     return _result(answers.expect_alive(seen, layout=layout), changed=False)
 
 
+def _restart(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    name = request.session_name(ansible.params["name"])
+    seen = session.look(layout, name, scheduler)
+    if seen.state not in (STARTING, READY):
+        where = words.describe(seen.to_dict()) if seen.record else "there is no such session"
+        raise asking.NotRunning(f"session {name} of {ansible.params['account']} has no Jupyter to start anew: {where}")
+    if not ansible.check_mode:
+        asking.restart(layout.session(name))
+        seen = session.look(layout, name, scheduler)
+    return dict(_result(seen, changed=True, after=seen), diff={"before": "", "after": "a new Jupyter\n"})
+
+
 def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
     name = request.session_name(ansible.params["name"])
     if ansible.check_mode:
@@ -277,7 +323,7 @@ def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[s
     return _result(done.before, changed=done.changed, after=done.after)
 
 
-def _request(params: dict[str, Any]) -> request.Request:
+def _request(params: dict[str, Any], *, tls: str) -> request.Request:
     return request.build(
         session=params["name"],
         account=params["account"],
@@ -286,6 +332,7 @@ def _request(params: dict[str, Any]) -> request.Request:
         resources=params["resources"],
         directory=params["directory"],
         offer=params["offer"],
+        tls=tls,
         idle_seconds=params["idle_seconds"],
         startup_seconds=params["startup_seconds"],
     )

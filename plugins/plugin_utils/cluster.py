@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import default_root
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
-ROUTES = ("auto", "local", "node")
-RELAYS = ("jump",)
-DETACHES = ("setsid",)
+ROUTES = ("auto", "local", "node", "step", "lan", "reverse")
+RELAYS = ("jump", "nc")
+DETACHES = ("setsid", "tmux", "screen")
+STEPPING = ("slurm",)
+"""The schedulers that start a further program in a running job, as route ``step`` needs it."""
 FACTS = (
     "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
     "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user",
@@ -37,7 +39,7 @@ _WHERE = "letters, digits, '.', '_' and '-', beginning with a letter or a digit"
 
 @dataclass(frozen=True)
 class Gateway:
-    """One host on the way; ``relay`` is how it passes connections on: ``jump`` (ssh -W)."""
+    """One host on the way; ``relay`` is how it passes connections on: ``jump`` (ssh -W) or ``nc``."""
 
     host: str
     user: str
@@ -79,10 +81,20 @@ class Cluster:
     detach: str = "setsid"
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any], *, account: str) -> Cluster:
+    def from_facts(
+        cls, facts: Mapping[str, Any], *, account: str, origins: Mapping[str, str] | None = None
+    ) -> Cluster:
         """The cluster of ``account``, an inventory host with the variables ``facts``; others than ``hpc_…`` that
-        count are ``ansible_connection`` and ``ansible_user``. Raises ``BadInput``.
+        count are ``ansible_connection`` and ``ansible_user``. Raises ``BadInput``, which names the place in
+        ``origins`` (file and line, by variable) of what is wrong.
         """
+        try:
+            return cls._checked(facts, account=account)
+        except BadInput as error:
+            raise error.at(place(error.field, origins or {})) from None
+
+    @classmethod
+    def _checked(cls, facts: Mapping[str, Any], *, account: str) -> Cluster:
         _refuse_unknown(facts)
         name = cluster_name(account)
         local = facts.get("ansible_connection") == "local"
@@ -100,6 +112,7 @@ class Cluster:
             detach=_one_of("hpc_detach", facts.get("hpc_detach") or "setsid", DETACHES),
         )
         _check_way(cluster)
+        _check_combinations(cluster)
         return cluster
 
     def pins(self, host: str) -> tuple[Pin, ...]:
@@ -259,12 +272,17 @@ def _scheduler(facts: Mapping[str, Any], *, local: bool) -> str:
 def _route(facts: Mapping[str, Any], *, local: bool) -> str:
     value = _one_of("hpc_route", facts.get("hpc_route") or "auto", ROUTES)
     if local:
-        if value == "node":
-            raise BadInput("hpc_route", "'node' needs ssh, and this account is local", hint="Use auto or local")
+        if value not in ("auto", "local"):
+            raise BadInput("hpc_route", f"{value!r} needs ssh, and this account is local", hint="Use auto or local")
         return "local"
     if value == "local":
-        raise BadInput("hpc_route", "'local' is for accounts on this machine", hint="Use auto or node")
+        others = [route for route in ROUTES if route != "local"]
+        raise BadInput("hpc_route", "'local' is for accounts on this machine", hint=f"Use {_either(others)}")
     return value
+
+
+def _either(values: Sequence[str]) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}"
 
 
 def _root(value: object) -> str:
@@ -293,3 +311,34 @@ def _check_way(cluster: Cluster) -> None:
     for host in cluster.login_hosts:
         if (host, cluster.login_port) in seen:
             raise BadInput("hpc_gateways", f"{host}:{cluster.login_port} is a login host; the way would go in a loop")
+
+
+def _check_combinations(cluster: Cluster) -> None:
+    """Values that are right each, and mean nothing together."""
+    route, scheduler = cluster.route, cluster.scheduler
+    if route == "step" and scheduler not in STEPPING:
+        raise BadInput(
+            "hpc_route", f"'step' needs a scheduler that starts steps in a job ({', '.join(STEPPING)}), and "
+            f"hpc_scheduler is {scheduler}", hint=f"Use {_either(possible_routes(scheduler))}",
+        )
+    if route == "reverse" and scheduler == "none":
+        raise BadInput(
+            "hpc_route", "'reverse' leads from a job's node to the login host, and hpc_scheduler is none",
+            hint=f"Use {_either(possible_routes(scheduler))}",
+        )
+    if cluster.detach != "setsid" and scheduler != "none":
+        raise BadInput(
+            "hpc_detach", f"{cluster.detach!r} is for hpc_scheduler: none, where the session runs on the login host; "
+            f"here the job of {scheduler} outlives the login", hint="Remove it",
+        )
+
+
+def possible_routes(scheduler: str) -> tuple[str, ...]:
+    """What ``hpc_route`` may be on a cluster with ``scheduler``."""
+    cannot = {"local": True, "step": scheduler not in STEPPING, "reverse": scheduler == "none"}
+    return tuple(route for route in ROUTES if not cannot.get(route, False))
+
+
+def place(variable: str, origins: Mapping[str, str]) -> str:
+    """Where ``variable`` was written, empty if nobody knows."""
+    return origins.get(variable) or (origins.get("ansible_user", "") if variable == "hpc_user" else "")

@@ -13,6 +13,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
 _HIDDEN = re.compile(r"debug\d: |Warning: Permanently added |Transferred: |Bytes per second: |Authenticated to ")
 _VIA = re.compile(r"(?m)^(?:Connection (?:closed|reset) by|(?:ssh_dispatch_run_fatal: )?Connection to) UNKNOWN ")
+_RECORDED = "the session's login host"
 _DIRECT = re.compile(r"(?m)^Connection (?:closed|reset) by (?!UNKNOWN)")
 _OPENED = re.compile(r"(?m)^Authenticated to ")
 
@@ -30,20 +31,24 @@ class Hop:
         return f"{self.kind} {self.host}"
 
 
-def hops(cluster: Cluster, *, node: str = "") -> list[Hop]:
-    """The way to the login host, or on to ``node``, in order."""
+def hops(cluster: Cluster, *, node: str = "", login_host: str = "") -> list[Hop]:
+    """The way to the login host, or on to ``node`` or to the ``login_host`` that a session depends on, in order."""
     gateways = [Hop("gateway", item.host, item.user, item.port) for item in cluster.gateways]
     login = Hop("login host", cluster.login_hosts[0], cluster.user, cluster.login_port)
-    return [*gateways, login, *([Hop("node", node, cluster.user, 22)] if node else [])]
+    further = [Hop("node", node, cluster.user, 22)] if node else []
+    if login_host and login_host not in cluster.login_hosts:
+        further = [Hop(_RECORDED, login_host, cluster.user, cluster.login_port)]
+    return [*gateways, login, *further]
 
 
-def explain(stderr: str, cluster: Cluster, *, node: str = "", asked: bool = False) -> str:
-    """One message for the user out of what ssh printed on its way to the login host (or to ``node``).
+def explain(stderr: str, cluster: Cluster, *, node: str = "", login_host: str = "", asked: bool = False) -> str:
+    """One message for the user out of what ssh printed on its way to the login host, or on to ``node`` or to the
+    ``login_host`` that a session depends on.
 
     ``asked`` says that a password could be given.
     """
     text = stderr.replace("\r", "")
-    way = hops(cluster, node=node)
+    way = hops(cluster, node=node, login_host=login_host)
     for pattern, tell in _TABLE:
         found = pattern.search(text)
         if found:
@@ -115,17 +120,18 @@ def _changed(case: _Case) -> str:
     offending = re.search(r"Offending \S+ key in (.+):(\d+)", case.text)
     shown = f" It presents the {presented[1]} key {presented[2]}." if presented else ""
     known = f" Another one is in {offending[1]}, line {offending[2]}." if offending else ""
-    return (
-        f"{case.hop(host, port=port)}: the host key has changed.{shown}{known} Nothing was sent. "
-        "Compare with what the site publishes, then pin it in hpc_host_keys"
-    )
+    hop = case.hop(host, port=port)
+    remedy = "Compare with what the site publishes, then pin it in hpc_host_keys"
+    if hop.kind in ("node", _RECORDED):
+        remedy = "It is not the one in the session's record: ask the site, or start the session again"
+    return f"{hop}: the host key has changed.{shown}{known} Nothing was sent. {remedy}"
 
 
 def _no_key(case: _Case) -> str:
     kind, shown = case.found.groups()
     host, port = _split(shown)
     hop = case.hop(host, port=port)
-    if hop.kind == "node":
+    if hop.kind in ("node", _RECORDED):
         return f"{hop}: its {_kind(kind)} key is not in the session's record. Start the session again"
     return (
         f"{hop}: its {_kind(kind)} host key is not known. Pin the fingerprint that the site publishes: "
@@ -153,10 +159,22 @@ def _not_passed_on(case: _Case) -> str:
     hop = case.behind()
     start = case.before(hop)
     if case.found[1] == "administratively prohibited":
-        return f"{hop} cannot be reached {start}, which refuses to pass connections on. Ask the site for its gateway"
+        index = case.way.index(hop)
+        gateway = index and case.way[index - 1].kind == "gateway"
+        do = "If one may run nc there, say relay: nc for it in hpc_gateways" if gateway else "Ask the site"
+        return f"{hop} cannot be reached {start}, which refuses to pass connections on. {do}"
     if re.search(r"(?i)name|resol|address associated", case.found[2]):
         return f"{hop}: the name is not known {start} ({case.found[2].strip()}). Check hpc_login_hosts"
     return f"{hop} cannot be reached {start} ({case.found[2].strip()}). Try later, or ask the site whether it is down"
+
+
+def _no_nc(case: _Case) -> str:
+    gateway = case.way[max(0, case.way.index(case.behind()) - 1)]
+    return f"{gateway} has no nc, which relay: nc in hpc_gateways needs. Ask the site to install it, or try relay: jump"
+
+
+def _account_said(case: _Case) -> str:
+    return f"{case.way[-1]}: {case.found[0].strip()}. See the session's log, or use another route (hpc_route)"
 
 
 def _too_many(case: _Case) -> str:
@@ -191,6 +209,15 @@ def _no_common(case: _Case) -> str:
     return f"{hop}: this ssh and the host share no {what} (it offers: {offer.strip()}). Ask the site"
 
 
+def _not_led_on(case: _Case) -> str:
+    hop = case.way[-1]
+    other = ", or let hpc_route: auto find another route" if hop.kind == "node" else ""
+    return (
+        f"{hop} cannot be reached {case.before(hop)}: nothing answers there, or connections are not passed on. "
+        f"Try later{other}"
+    )
+
+
 def _sessions(case: _Case) -> str:
     return f"{case.way[-1]} allows no more sessions on one connection (MaxSessions). Close some, or wait"
 
@@ -221,6 +248,7 @@ def _kind(kind: str) -> str:
 _NETWORK = "Check this machine's network or VPN, and whether the host is up"
 
 _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
+    (re.compile(r"(?m)^(?:hpc-session|srun): .*$"), _account_said),
     (re.compile(r"(?m)^Bad owner or permissions on (\S+)"), _own_config),
     (re.compile(r"(?m)^.*Bad configuration option: .*$|^.*terminating, \d+ bad configuration.*$"), _bad_option),
     (re.compile(r"(?m)^hpc\.jupyter: (\S+) presents (\S+) (SHA256:\S+), which is not pinned"), _not_pinned),
@@ -229,11 +257,13 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
     (re.compile(r"(?m)^(?:\S+ )?[Hh]ost key for (\S+) (?:is|was) revoked"), _revoked),
     (re.compile(r"(?m)^ssh: Could not resolve hostname (\S+?):? "), _unresolved),
     (re.compile(r"(?m)^ssh: connect to host (\S+) port (\d+): (.*)$"), _unreached),
+    (re.compile(r"(?m)\bnc: (?:[Cc]ommand )?not found|command not found: nc$"), _no_nc),
     (re.compile(r"(?m)^channel \d+: open failed: ([a-z ]+): (.*)$"), _not_passed_on),
     (re.compile(r"(?m)^Received disconnect from (\S+) port .*Too many authentication failures"), _too_many),
     (re.compile(r"(?m)^(\S+)@(\S+): Permission denied \(([^)]*)\)"), _denied),
     (re.compile(r"(?m)^(?:WARNING: )?Your (?:account|password) has expired.*$"), _expired),
     (re.compile(r"(?m)^Unable to negotiate with (\S+) .*: no matching (.*) found\. Their offer: (.*)$"), _no_common),
+    (re.compile(r"(?m)^Stdio forwarding request failed: "), _not_led_on),
     (re.compile(r"Session open refused by peer"), _sessions),
     (re.compile(r"(?m)^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out"), _silent),
     (re.compile(r"(?m)^(?:kex_exchange_identification: |Connection (?:closed|reset) by |ssh_dispatch_run_f)"), _closed),

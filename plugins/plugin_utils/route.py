@@ -7,30 +7,52 @@ from __future__ import annotations
 
 import shlex
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 
 LOOPBACK = "127.0.0.1"
 """Never ``localhost``: that name may lead to another user's listener on ::1."""
 
+OFFERS = {"local": "loopback", "node": "socket", "step": "socket", "lan": "lan", "reverse": "reverse"}
+"""How a session must be offered for each route."""
+
 _FIRST_PORT = 20000
 _PORTS = 10000
+_PLACES = {
+    "node": ("a socket on a node", ("socket", "node")),
+    "step": ("a socket on a node", ("socket", "node")),
+    "lan": ("a port of its node", ("address", "port")),
+    "reverse": ("a socket on a login host", ("login_host",)),
+}
 
 
 @dataclass(frozen=True)
 class Way:
-    """How ``url`` is reached: ``route`` is ``node`` or ``local``.
+    """How ``url`` is reached: ``ssh -F config`` to ``target`` with each of ``forwards`` as ``-L``.
 
-    ``forward`` is the ssh argv that listens on ``port``, empty where the session itself does.
+    ``forwards`` are empty where the session itself listens on ``port``. ``target`` is the cluster's own name where the
+    forwards can ride on the login master.
     """
 
     route: str
     port: int
     url: str
-    forward: tuple[str, ...] = ()
+    config: str = ""
+    target: str = ""
+    forwards: tuple[str, ...] = ()
+
+    @property
+    def forward(self) -> tuple[str, ...]:
+        """The ssh argv that listens on ``port``; empty where the session itself does."""
+        if not self.forwards:
+            return ()
+        listens = [word for item in self.forwards for word in ("-L", item)]
+        # Without ExitOnForwardFailure the URL would lead to whoever has the port already.
+        return ("ssh", "-F", self.config, "-N", "-o", "ExitOnForwardFailure=yes", *listens, self.target)
 
     @property
     def command(self) -> str:
@@ -43,20 +65,76 @@ def first_port(account: str, session: str) -> int:
     return _FIRST_PORT + zlib.crc32(f"{account}\0{session}".encode()) % _PORTS
 
 
-def way(record: Mapping[str, Any], *, local: bool, config: str, port: int) -> Way:
-    """The way to a session that is ready; ``config`` is the account's ssh_config, ``port`` the local port to use."""
+def offer_of(record: Mapping[str, Any]) -> str:
+    """How the session in ``record`` is offered; records of the first release do not say."""
+    return str(record.get("offer") or ("socket" if record.get("socket") else "loopback"))
+
+
+def route_of(record: Mapping[str, Any], *, local: bool, wanted: str = "auto") -> str:
+    """The route that fits how the session is offered; of two that do, ``wanted`` if it is one, else ``node``."""
+    if local:
+        return "local"
+    fitting = [route for route in OFFERS if route != "local" and OFFERS[route] == offer_of(record)]
+    return wanted if wanted in fitting else (fitting or ["node"])[0]
+
+
+def step_alias(cluster: str, session: str) -> str:
+    """The name in the account's ssh_config of the sshd that route ``step`` starts inside the session's job."""
+    return f"{cluster}-step-{session}"
+
+
+def is_on_login_host(record: Mapping[str, Any], route: str) -> bool:
+    """Whether the route ends on the login host that the record names, so that no other will do."""
+    return route in ("lan", "reverse") or record.get("scheduler") == "none"
+
+
+def way(
+    record: Mapping[str, Any], *, local: bool, config: str, port: int, cluster: str = "", route: str = "",
+    host: str = "", ports: Sequence[tuple[int, int]] = (),
+) -> Way:
+    """The way to a session that is ready; ``config`` is the account's ssh_config, ``port`` the local port to use.
+
+    ``cluster`` is the name that logs in, ``host`` the login host it leads to, as that calls itself, if it is known.
+    ``ports`` are pairs of a local port and one of the node's loopback that it leads to as well.
+    """
     if local:
         return Way("local", record["port"], _url(record["port"], record))
-    if not record["socket"] or not record["node"]:
+    name = route or route_of(record, local=False)
+    _check(record, name)
+    main = f"{LOOPBACK}:{port}:{_endpoint(record, name)}"
+    others = [f"{LOOPBACK}:{here}:{LOOPBACK}:{there}" for here, there in ports]
+    target = _target(record, name, cluster=cluster, host=host)
+    return Way(name, port, _url(port, record), config, target, (main, *others))
+
+
+def _check(record: Mapping[str, Any], route: str) -> None:
+    what, needed = _PLACES[route]
+    if offer_of(record) != OFFERS[route] or not all(record.get(field) for field in needed):
         raise HpcJupyterError(
-            f"session {record['session']} of {record['account']} offers no socket on a node, so there is no way to it: "
+            f"session {record['session']} of {record['account']} offers no {what[2:]}, so there is no way to it: "
             "stop it and launch it again"
         )
-    spec = f"{LOOPBACK}:{port}:{record['socket']}"
-    # Without ExitOnForwardFailure the URL would lead to whoever has the port already.
-    forward = ("ssh", "-F", config, "-N", "-o", "ExitOnForwardFailure=yes", "-L", spec, record["node"])
-    return Way("node", port, _url(port, record), forward)
+
+
+def _endpoint(record: Mapping[str, Any], route: str) -> str:
+    if route == "lan":
+        address = str(record["address"])
+        return f"[{address}]:{record['port']}" if ":" in address else f"{address}:{record['port']}"
+    if route == "reverse":
+        return str(record.get("login_socket") or f"{LOOPBACK}:{record['login_port']}")
+    return str(record["socket"])
+
+
+def _target(record: Mapping[str, Any], route: str, *, cluster: str, host: str) -> str:
+    if route == "step":
+        return step_alias(cluster, record["session"])
+    if not is_on_login_host(record, route):
+        return str(record["node"])
+    # Behind a name that many hosts answer to, the one that counts is reached by a hop of its own.
+    elsewhere = host and record.get("login_host") and host != record["login_host"]
+    return str(record["login_host"]) if elsewhere or not cluster else cluster
 
 
 def _url(port: int, record: Mapping[str, Any]) -> str:
-    return f"http://{LOOPBACK}:{port}{record['base_url']}lab"
+    scheme = "https" if record.get("tls_sha256") else "http"
+    return f"{scheme}://{LOOPBACK}:{port}{record['base_url']}{page_of(record)}"

@@ -23,8 +23,10 @@ from typing import IO
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import go_through, wanted_host
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, gateway_alias
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = ["Answer", "ConnectFailed", "close_master", "explain", "master_alive", "open_master", "run_remote"]
 
@@ -53,7 +55,7 @@ def master_alive(files: Files) -> bool:
     if not os.path.exists(files.control):
         return False
     try:
-        return _control(files, "check").returncode == 0
+        return control(files.control, "check").returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
@@ -63,6 +65,9 @@ def open_master(
     show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None,
 ) -> bool:
     """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
+
+    Where a session depends on another login host than the one that answers, the way goes on to that one; if it cannot
+    be reached, the one that answered has to do.
 
     Without ``askpass`` no hop asks anything. ``askpass`` is a program that gets ssh's question as its argument, asks
     on the terminal named by ``HPC_JUPYTER_TERMINAL`` and prints the answer; ``environment`` is added to its own.
@@ -75,12 +80,16 @@ def open_master(
     with _only_opener(cluster, files, deadline=deadline):
         if master_alive(files):
             return False
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(files.control)
-        left = deadline - time.monotonic()
+        _forget(files)
         config = (files.once_config if once else files.asking_config) if askpass else files.batch_config
         added = _environment(askpass, environment or {})
-        _log_in(cluster, files, config=config, seconds=left, show=show, environment=added)
+
+        def log_in(through: Sequence[str]) -> None:
+            left = deadline - time.monotonic()
+            _log_in(cluster, files, through, config=config, seconds=left, show=show, environment=added)
+
+        log_in(_jump(cluster, config))
+        _go_on(cluster, files, log_in)
     return True
 
 
@@ -88,11 +97,31 @@ def close_master(files: Files) -> bool:
     """End the login master and all that rides on it; ``False`` if there was none."""
     alive = master_alive(files)
     if alive:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            _control(files, "exit")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(files.control)
+        end_master(files.control)
+    _forget(files)
     return alive
+
+
+def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None]) -> None:
+    """To the login host that a session depends on, if another one has answered."""
+    if not cluster.root:
+        return
+
+    def ask(argv: Sequence[str]) -> str:
+        return run_remote(cluster, files, argv).stdout
+
+    with contextlib.suppress(ConnectFailed):
+        wanted = wanted_host(ask, root=cluster.root)
+        if wanted:
+            go_through(files, *wanted, log_in)
+
+
+def _forget(files: Files) -> None:
+    """Leave nothing of a master that is gone; what it went through would take its successor's socket away."""
+    end_master(files.entrance)
+    for path in (files.entrance, files.control):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def run_remote(cluster: Cluster, files: Files, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> Answer:
@@ -153,11 +182,6 @@ def _content(stream: IO[bytes]) -> bytes:
     return stream.read()
 
 
-def _control(files: Files, command: str) -> subprocess.CompletedProcess[bytes]:
-    argv = ["ssh", "-F", "none", "-S", files.control, "-O", command, "--", "master"]
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS, check=False)
-
-
 @contextlib.contextmanager
 def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator[None]:
     """Two that open one master at once would leave a connection that nobody can end."""
@@ -175,11 +199,11 @@ def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator
 
 
 def _log_in(
-    cluster: Cluster, files: Files, *, config: str, seconds: float,
+    cluster: Cluster, files: Files, through: Sequence[str], *, config: str, seconds: float,
     show: Callable[[str], None] | None, environment: Mapping[str, str],
 ) -> None:
     asked = config != files.batch_config
-    options = ["-f", "-N", "-o", "ControlMaster=yes", "-o", "ClearAllForwardings=yes", *_jump(cluster, config)]
+    options = ["-f", "-N", "-o", "ControlMaster=yes", "-o", "ClearAllForwardings=yes", *through]
     with _common_file(files) as said, _terminal_kept(asked=asked):
         # The jump process stays in this session: in ours, the next Ctrl-C would end it and the master with it.
         process = subprocess.Popen(
@@ -211,8 +235,8 @@ def _jump(cluster: Cluster, config: str) -> list[str]:
     """What ProxyJump would run, but heard: ssh throws away what a jump says when ControlPersist is set."""
     if not cluster.gateways:
         return []
-    gateway = gateway_alias(cluster, len(cluster.gateways) - 1)
-    return ["-o", f"ProxyCommand=ssh -F '{config}' -W '[%h]:%p' -- {gateway} 2>>\"$HPC_JUPYTER_SAID\""]
+    command = relay_command(cluster, len(cluster.gateways) - 1, config=config)
+    return ["-o", f'ProxyCommand={command} 2>>"$HPC_JUPYTER_SAID"']
 
 
 def _environment(askpass: str | None, added: Mapping[str, str]) -> dict[str, str]:

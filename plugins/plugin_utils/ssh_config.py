@@ -91,6 +91,16 @@ class Files:
         return os.path.join(self.directory, "nodes")
 
     @property
+    def sessions(self) -> str:
+        """A directory of blocks of configuration, one file a session: its login host, and its job's own sshd."""
+        return os.path.join(self.directory, "sessions")
+
+    @property
+    def step_key(self) -> str:
+        """The key for the sshd that route ``step`` starts in a job."""
+        return os.path.join(self.directory, "step_key")
+
+    @property
     def node_known_hosts(self) -> str:
         """The compute nodes' host keys, as their jobs put them into the record."""
         return os.path.join(self.directory, "node_known_hosts")
@@ -99,6 +109,16 @@ class Files:
     def control(self) -> str:
         """The socket of the login master."""
         return os.path.join(self.directory, "control")
+
+    @property
+    def entrance(self) -> str:
+        """The socket of the connection that the login master goes through, where it has to."""
+        return os.path.join(self.directory, "entrance")
+
+    @property
+    def login_known_hosts(self) -> str:
+        """The host keys of the login host that a session depends on."""
+        return os.path.join(self.directory, "login_known_hosts")
 
     @property
     def lock(self) -> str:
@@ -146,8 +166,10 @@ def render(
     blocks = [
         f"# Written by hpc.jupyter for {cluster.account}; changes are overwritten. Your own settings: ~/.ssh/config",
         _login(cluster, directory=directory, always=always),
-        *(_gateway(cluster, index, always=always) for index in range(len(cluster.gateways))),
-        _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [f'Include "{Files(directory).nodes}"']),
+        *(_gateway(cluster, index, directory=directory, always=always) for index in range(len(cluster.gateways))),
+        _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [
+            f'Include "{Files(directory).sessions}/*"', f'Include "{Files(directory).nodes}"',
+        ]),
         *_own(cluster, own_configs),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -156,6 +178,14 @@ def render(
 def gateway_alias(cluster: Cluster, index: int) -> str:
     """The name in ``ssh_config`` of the gateway at ``index``, counted from 0."""
     return f"{cluster.name}-gateway-{index + 1}"
+
+
+def relay_command(cluster: Cluster, index: int, *, config: str) -> str:
+    """The command whose input and output are the connection from the gateway at ``index`` to the next hop."""
+    alias = gateway_alias(cluster, index)
+    if cluster.gateways[index].relay == "nc":
+        return f"ssh -F '{config}' -T -- {alias} exec nc %h %p"
+    return f"ssh -F '{config}' -W '[%h]:%p' -- {alias}"
 
 
 def node_options(cluster: Cluster, *, directory: str, openssh: tuple[int, int] = (9, 2)) -> str:
@@ -182,9 +212,12 @@ def write(cluster: Cluster, *, directory: str | None = None, own_configs: Sequen
     make_private_directory(files.directory)
     _write(files.config, config)
     _write(files.node_options, node_options(cluster, directory=files.directory, openssh=openssh))
-    _write(files.batch_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode yes"]))
-    _write(files.asking_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode no"]))
-    _write(files.once_config, _wrapper(files, ["LogLevel VERBOSE", "BatchMode no", "NumberOfPasswordPrompts 1"]))
+    for path, options in (
+        (files.batch_config, ["BatchMode yes"]),
+        (files.asking_config, ["BatchMode no"]),
+        (files.once_config, ["BatchMode no", "NumberOfPasswordPrompts 1"]),
+    ):
+        _write(path, _wrapper(files, ["LogLevel VERBOSE", *options, *_relays(cluster, config=path)]))
     return files
 
 
@@ -218,7 +251,7 @@ def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
         f"HostName {host}",
         f"Port {cluster.login_port}",
         f"User {cluster.user}",
-        *([f"ProxyJump {gateway_alias(cluster, gateways - 1)}"] if gateways else []),
+        *_through(cluster, gateways, config=Files(directory).config),
         "ControlMaster auto",
         f'ControlPath "{Files(directory).control}"',
         "ControlPersist 10m",
@@ -228,19 +261,39 @@ def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
     ])
 
 
-def _gateway(cluster: Cluster, index: int, *, always: list[str]) -> str:
+def _gateway(cluster: Cluster, index: int, *, directory: str, always: list[str]) -> str:
     gateway: Gateway = cluster.gateways[index]
     return _block(gateway_alias(cluster, index), [
         f"HostName {gateway.host}",
         f"Port {gateway.port}",
         f"User {gateway.user}",
-        *([f"ProxyJump {gateway_alias(cluster, index - 1)}"] if index else []),
+        *_through(cluster, index, config=Files(directory).config),
         "ControlMaster no",
         "ControlPath none",
         f"ConnectTimeout {_LATER_HOP_SECONDS if index else _HOP_SECONDS}",
         *_pinned(cluster.pins(gateway.host)),
         *always,
     ])
+
+
+def _through(cluster: Cluster, index: int, *, config: str) -> list[str]:
+    """How the hop after ``index`` gateways is reached: through the last of them."""
+    if not index:
+        return []
+    if cluster.gateways[index - 1].relay == "nc":
+        return [f"ProxyCommand {relay_command(cluster, index - 1, config=config)}"]
+    return [f"ProxyJump {gateway_alias(cluster, index - 1)}"]
+
+
+def _relays(cluster: Cluster, *, config: str) -> list[str]:
+    """ssh hands ``-F`` on to ProxyJump only: what goes through ``nc`` must name its configuration itself."""
+    count = len(cluster.gateways)
+    names = [*(gateway_alias(cluster, index) for index in range(count)), cluster.name]
+    blocks = [
+        _block(names[index], _through(cluster, index, config=config))
+        for index in range(1, count + 1) if cluster.gateways[index - 1].relay == "nc"
+    ]
+    return [*blocks, "Match all"] if blocks else []
 
 
 def _own(cluster: Cluster, own_configs: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import framed
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
 
 from hpc_jupyter.errors import Failure, NoSession, Unreachable
@@ -29,14 +30,19 @@ _TYPING_SECONDS = 300.0
 _LOGIN_SECONDS = 60.0
 _COMMAND_SECONDS = 60.0
 _ALIVE_SECONDS = 10.0
+_OFFER_SECONDS = 100.0
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A session as its account describes it, and the token that lets one in."""
+    """A session as its account describes it, and the token that lets one in.
+
+    ``host`` is the login host that said so, as it calls itself; empty where it did not say.
+    """
 
     record: Record
     token: str
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,16 @@ class Access:
 
     def attach(self, session: str) -> Attached:
         """Ask the account for a session's record and token; raises ``NoSession``, or why it cannot say."""
+        return self._ask("attach", session)
+
+    def offer(self, session: str, how: str) -> Attached:
+        """Have the running session offer itself as ``socket``, ``lan`` or ``reverse``; raises why it does not."""
+        return self._ask("offer", session, how, seconds=_OFFER_SECONDS)
+
+    def _ask(self, verb: str, session: str, *more: str, seconds: float = _COMMAND_SECONDS) -> Attached:
         nonce = secrets.token_hex(16)
-        answer = self.run([self.command, "attach", "--session", session, "--nonce", nonce])
-        told = _framed(answer.stdout, nonce)
+        answer = self.run([self.command, verb, "--session", session, "--nonce", nonce, *more], seconds=seconds)
+        told = framed(answer.stdout, nonce)
         if told is None:
             raise Failure(
                 f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
@@ -168,15 +181,7 @@ def _attached(told: Mapping[str, Any], *, account: str) -> Attached:
     token = told.get("token")
     if found is None or not isinstance(token, str):
         raise Failure(f"{account}: its answer about the session cannot be read. Try: hpc-jupyter setup {account}")
-    return Attached(found, token)
-
-
-def _framed(output: str, nonce: str) -> Mapping[str, Any] | None:
-    for line in output.splitlines():
-        if line.startswith(f"{nonce} "):
-            told = json.loads(line[len(nonce) + 1 :])
-            return told if isinstance(told, dict) else None
-    return None
+    return Attached(found, token, host=str(told.get("host") or ""))
 
 
 def _last(text: str) -> str:

@@ -13,12 +13,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
@@ -27,18 +28,22 @@ _OTHER_FACTS = ("ansible_connection", "ansible_user")
 
 @dataclass(frozen=True)
 class Account:
-    """One person on one cluster; ``facts`` are the variables that count, ``problem`` why they cannot be read."""
+    """One person on one cluster; ``facts`` are the variables that count, ``problem`` why they cannot be read.
+
+    ``origins`` are the places where they were written, by name.
+    """
 
     name: str
     facts: Mapping[str, Any]
     problem: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cluster(self) -> Cluster:
         """The checked facts; raises ``BadInput``."""
         if self.problem:
             raise BadInput("inventory", f"{self.name}: {self.problem}")
-        return Cluster.from_facts(self.facts, account=self.name)
+        return Cluster.from_facts(self.facts, account=self.name, origins=self.origins)
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,8 @@ def _account(host: Any, loader: Any, variables: Any) -> Account:
     templar = Templar(loader=loader, variables=known)
     wanted = {key: value for key, value in known.items() if key.startswith("hpc_") or key in _OTHER_FACTS}
     try:
-        return Account(name, {key: _plain(templar.template(value)) for key, value in wanted.items()})
+        facts = {str(key): _plain(templar.template(value)) for key, value in wanted.items()}
+        return Account(name, facts, origins=origins(wanted))
     except Exception as error:  # a template may raise anything  # noqa: BLE001
         return Account(name, {}, problem=_first_line(error))
 

@@ -11,6 +11,7 @@ from hpc_jupyter.access import Attached
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import NoForward
+from hpc_jupyter.ports import Wanted
 from hpc_jupyter.processes import identify
 
 _SECONDS = 120.0
@@ -18,17 +19,17 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 """They outlive this process; nobody waits for them."""
 
 
-def start(context: Context, connector: Connector, attached: Attached, *, port: int) -> Link:
+def start(context: Context, connector: Connector, attached: Attached, wanted: Wanted) -> Link:
     """Start a holder and wait until it has connected; join the one that there is. Raises ``NoForward``."""
     with connector.store.lock(connector.session):
-        joined = connector.join(attached, port=port)
+        joined = connector.join(attached, wanted)
     if joined:
         return joined
     log = connector.store.log(connector.session)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         process = subprocess.Popen(
-            _argv(context, connector, port),
+            _argv(context, connector, wanted),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -38,9 +39,10 @@ def start(context: Context, connector: Connector, attached: Attached, *, port: i
     return _await(process, connector, attached)
 
 
-def _argv(context: Context, connector: Connector, port: int) -> list[str]:
+def _argv(context: Context, connector: Connector, wanted: Wanted) -> list[str]:
     sources = [word for source in context.accounts.sources for word in ("-i", source)]
-    fixed = ["--port", str(port)] if port else []
+    fixed = ["--port", str(wanted.port)] if wanted.port else []
+    further = [f"--forward={here}:{there}" if here else f"--forward={there}" for here, there in wanted.ports]
     return [
         sys.executable,
         "-m",
@@ -51,6 +53,7 @@ def _argv(context: Context, connector: Connector, port: int) -> list[str]:
         "--session",
         connector.session,
         *fixed,
+        *further,
     ]
 
 
@@ -61,8 +64,10 @@ def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Att
     try:
         while time.monotonic() < deadline:
             held = connector.store.read(connector.session)
-            if held.holder == holder and held.ssh.is_alive:
-                return Link(attached, connector.route(attached, held.port), holder=holder)
+            if held.holder == holder and held.is_up:
+                # It may have asked the session to offer itself in another way.
+                seen = connector.attach()
+                return Link(seen, connector.held_route(seen, held), holder=holder, why="it was chosen just now")
             if process.poll() is not None:
                 break
             connector.progress.tick()

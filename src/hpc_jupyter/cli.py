@@ -135,6 +135,19 @@ def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> E
     return _show(context, command.run(context, accounts))
 
 
+@cli.command(short_help="Start Jupyter anew in a session's job.", epilog=_examples("hpc-jupyter restart alice@lab"))
+@decorators.account
+@decorators.session
+@decorators.common
+@click.pass_context
+def restart(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Start Jupyter anew in the job of a session: address and token stay, kernels and their variables are lost."""
+    from hpc_jupyter.commands import restart as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["session"]))
+
+
 @cli.command(short_help="End a session.", epilog=_examples("hpc-jupyter stop alice@lab"))
 @decorators.account
 @decorators.session
@@ -216,14 +229,14 @@ def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 @cli.command(hidden=True)
 @decorators.account
 @decorators.session
-@click.option("--port", type=int)
+@decorators.connection
 @decorators.common
 @click.pass_context
 def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     """Hold a connection in the background; started by --detach."""
     from hpc_jupyter.commands import hold as command
 
-    return command.run(_context(ctx, values), account, values["session"], values["port"] or 0)
+    return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
 
 
 def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
@@ -240,10 +253,12 @@ def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
 
 def _connection_of(values: dict[str, Any]) -> Connection:
     from hpc_jupyter.options import Connection
+    from hpc_jupyter.ports import Wanted, parse_forward
 
+    wanted = Wanted(values["port"] or 0, tuple(parse_forward(text) for text in values["forward"]))
     return Connection(
-        port=values["port"] or 0, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
-    )
+        wanted, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
+    )  # fmt: skip
 
 
 def _show(context: Context, result: Result) -> Exit:

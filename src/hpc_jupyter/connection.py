@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS, first_port, is_on_login_host, offer_of
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
 from hpc_jupyter import forward, listener
 from hpc_jupyter import route as routes
 from hpc_jupyter.access import Access, Attached
-from hpc_jupyter.errors import NoForward, NoSession, Waiting
+from hpc_jupyter.errors import NoForward, NoSession, Unreachable, Waiting
 from hpc_jupyter.forward import Forward, PortTaken, SshFailed
+from hpc_jupyter.ports import Wanted, check_ports, chosen_ports
 from hpc_jupyter.processes import NOBODY, Process, this_process
 from hpc_jupyter.progress import Progress
 from hpc_jupyter.results import Hints
-from hpc_jupyter.route import Route
+from hpc_jupyter.route import Route, candidates
 from hpc_jupyter.state import Held, Store
 
 _PORTS_TRIED = 50
 _BETWEEN_PROBES_SECONDS = 1.0
+_HURRIED_SECONDS = 25.0
+"""How long a route may take to open while there are others to try."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A route: ``problem`` is why it does not work or was not tried, empty if it works."""
+
+    name: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Link:
     """A session that answers at ``route.url``; ``forward`` is set where this process holds the connection.
 
-    ``holder`` is the process that holds it, with id 0 where the session needs none.
+    ``holder`` is the process that holds it, with id 0 where the session needs none. ``tried`` are the routes that there
+    are, as far as they were looked at, and ``why`` this one was taken.
     """
 
     attached: Attached
     route: Route
     holder: Process = NOBODY
     forward: Forward | None = None
+    tried: tuple[Tried, ...] = ()
+    why: str = ""
 
     @property
     def record(self) -> Record:
@@ -48,12 +63,12 @@ class Link:
 
     @property
     def address(self) -> str:
-        """JupyterLab's address on this machine, without the token."""
-        return f"{self.route.url}lab"
+        """The interface's address on this machine, without the token."""
+        return self.route.page
 
     @property
     def url(self) -> str:
-        """JupyterLab's address on this machine, with the token."""
+        """The interface's address on this machine, with the token."""
         return f"{self.address}?token={self.attached.token}"
 
 
@@ -82,12 +97,13 @@ class Connector:
         check_ready(attached.record, self.hints)
         return attached
 
-    def connect(self, attached: Attached, *, port: int = 0) -> Link:
+    def connect(self, attached: Attached, *, port: int = 0, ports: Sequence[tuple[int, int]] = ()) -> Link:
         """Connect, or join the connection that another process holds; one at a time."""
-        if routes.choose(self.access.cluster) == "local":
+        if self.access.cluster.local:
             return self._on_this_machine(attached)
+        wanted = Wanted(port, tuple(ports))
         with self.store.lock(self.session):
-            return self.join(attached, port=port) or self._connect(attached, port=port)
+            return self.join(attached, wanted) or self._connect(attached, wanted)
 
     @contextlib.contextmanager
     def believing_the_scheduler(self) -> Iterator[None]:
@@ -103,43 +119,58 @@ class Connector:
                 raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}") from None
             raise
 
-    def reconnect(self, attached: Attached, *, port: int) -> Link:
-        """Connect again from the process that held the connection, on the port that open tabs know if it is free."""
-        return self._connect(attached, port=0 if not forward.is_free(port) else port)
+    def reconnect(self, attached: Attached, link: Link) -> Link:
+        """Connect again from the process that held ``link``, on the port that open tabs know if it is free.
 
-    def join(self, attached: Attached, *, port: int = 0) -> Link | None:
-        """The connection that another process holds, if it works and is on ``port`` if that matters.
+        A session with work in it is not asked to change how it is offered, except to what it was before.
+        """
+        before = link.route
+        port = before.port if forward.is_free(before.port) else 0
+        names = candidates(attached.record, self.access.cluster, remembered=before.name)
+        offered = offer_of(asdict(attached.record))
+        keeping = [name for name in names if name == before.name or OFFERS[name] == offered]
+        return self._connect(attached, Wanted(port, before.ports), names=keeping)
+
+    def join(self, attached: Attached, wanted: Wanted) -> Link | None:
+        """The connection that another process holds, if it works and is on the wanted ports.
 
         One that is dead ends; one that works on another port goes on until there is a new one. Raises ``NoForward``
         if that other port is taken.
         """
         held = self.store.read(self.session)
-        others = held.holder.is_alive and held.holder != this_process() and held.ssh.is_alive
-        if others and self._answers(attached, held.port):
-            if port in (0, held.port):
-                return Link(attached, self.route(attached, held.port), holder=held.holder)
-            if not forward.is_free(port):
-                raise _taken(port)
+        if not held.is_up or held.holder == this_process() or not self._answers(attached, held):
+            self.store.end(self.session)
             return None
-        self.store.end(self.session)
-        return None
+        if wanted.port not in (0, held.port):
+            if not forward.is_free(wanted.port):
+                raise _taken(wanted.port)
+            return None
+        if not wanted.has(held.ports):
+            self.store.end(self.session)
+            return None
+        return Link(attached, self.held_route(attached, held), holder=held.holder, why="it is held already")
 
-    def _answers(self, attached: Attached, port: int) -> bool:
+    def held_route(self, attached: Attached, held: Held) -> Route:
+        """The route that a process holds."""
+        fits = OFFERS.get(held.route) == offer_of(asdict(attached.record))
+        return self.route(attached, held.port, name=held.route if fits else "", ports=held.ports)
+
+    def _answers(self, attached: Attached, held: Held) -> bool:
         """Whether a held connection works; one answer that is late does not prove that it is dead."""
-        url = self.route(attached, port).url
-        if forward.ask(url, attached.token).ok:
+        route = self.held_route(attached, held)
+        if forward.ask(route.url, attached.token, sha256=route.sha256).ok:
             return True
         time.sleep(_BETWEEN_PROBES_SECONDS)
-        return forward.ask(url, attached.token).ok
+        return forward.ask(route.url, attached.token, sha256=route.sha256).ok
 
     def _on_this_machine(self, attached: Attached) -> Link:
         way = self.route(attached, 0)
         self._check_listener(attached.record)
-        answer = forward.ask(way.url, attached.token)
+        answer = forward.ask(way.url, attached.token, sha256=way.sha256)
         if not answer.ok:
             raise NoForward(f"{self.account}: {answer.reason}. See: {self.hints.command('logs')}")
         self.store.write(self.session, Held(port=way.port))
-        return Link(attached, way)
+        return Link(attached, way, why="the session runs on this machine")
 
     def _check_listener(self, record: Record) -> None:
         """The token is shown to this user's own listener on this very machine, to nobody else."""
@@ -154,56 +185,149 @@ class Connector:
                 f"not sent there. See: {self.hints.command('logs')}"
             )
 
-    def _connect(self, attached: Attached, *, port: int) -> Link:
-        record = attached.record
-        if not record.host_keys:
+    def _connect(self, attached: Attached, wanted: Wanted, *, names: Sequence[str] = ()) -> Link:
+        """By the first route that works."""
+        remembered = self.store.route()
+        left = list(names) or candidates(attached.record, self.access.cluster, remembered=remembered)
+        tried: list[Tried] = []
+        while left:
+            name = left.pop(0)
+            try:
+                link = self._by(name, attached, wanted, patience=_HURRIED_SECONDS if left else forward.LOGIN_SECONDS)
+            except PortTaken:
+                raise
+            except NoForward as error:
+                tried.append(Tried(name, self._without_name(error)))
+                if not left and len(tried) == 1:
+                    raise
+                continue
+            why = self._why(name, attached, remembered, tried)
+            later = [Tried(other, f"not tried, as {name} works") for other in left]
+            return self._keep(replace(link, tried=(*tried, Tried(name), *later), why=why))
+        problems = "; ".join(f"{item.name}: {item.problem}" for item in tried)
+        raise NoForward(f"{self.account}: no route works. {problems}")
+
+    def _by(self, name: str, attached: Attached, wanted: Wanted, *, patience: float) -> Link:
+        """By this route."""
+        check_ports(name, attached.record, wanted)
+        offered = self._offered(name, attached)
+        record = offered.record
+        self._check_keys(name, record)
+        self.route(offered, wanted.port or 1, name=name)
+        trust(self.access.cluster, self.access.files, asdict(record), permits=[there for _here, there in wanted.ports])
+        self.progress.now(f"Connecting to {record.node}" + (f" by {name}" if self._is_auto else ""))
+        return self._on_some_port(name, offered, wanted, patience=patience)
+
+    @property
+    def _is_auto(self) -> bool:
+        return self.access.cluster.route == "auto"
+
+    def _why(self, name: str, attached: Attached, remembered: str, tried: Sequence[Tried]) -> str:
+        if not self._is_auto:
+            return "hpc_route says so"
+        if OFFERS[name] == offer_of(asdict(attached.record)) != "socket":
+            return "the session is offered that way already"
+        return "it worked last time" if name == remembered and not tried else "it is the first that works"
+
+    def _offered(self, name: str, attached: Attached) -> Attached:
+        """The session, offered as the route needs it."""
+        if offer_of(asdict(attached.record)) == OFFERS[name]:
+            return attached
+        seen = self.access.observe(self.session)
+        if seen.get("state") == rec.ENDED:
+            raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}")
+        self.progress.now(f"Asking session {self.session} to offer itself for route {name}")
+        try:
+            offered = self.access.offer(self.session, OFFERS[name])
+        except (NoSession, Unreachable, Busy):
+            raise
+        except HpcJupyterError as error:
+            raise NoForward(str(error)) from error
+        if offer_of(asdict(offered.record)) != OFFERS[name]:
+            raise NoForward(f"{self.account}: session {self.session} did not change how it is offered")
+        return offered
+
+    def _without_name(self, error: NoForward) -> str:
+        return str(error).removeprefix(f"{self.account}: ").removeprefix(f"{self.access.cluster.name}: ")
+
+    def _check_keys(self, name: str, record: Record) -> None:
+        """Before anything is contacted: whom would ssh believe?"""
+        if name == "node" and record.scheduler != "none" and not record.host_keys:
             raise NoForward(f"{self.account}: the session's record has no host keys of {record.node}. Launch it again")
-        wanted = port or self.store.read(self.session).port or first_port(self.account, self.session)
-        self.route(attached, wanted)
-        record_node_keys(self.access.files.directory, record.node, record.host_keys)
-        self.progress.now(f"Connecting to {record.node}")
-        link = self._on_some_port(attached, fixed=port, wanted=wanted)
+        if name == "step" and not record.step_host_key:
+            raise NoForward(
+                f"{self.account}: the session's record has no host key for route step; its node may have no sshd "
+                "program, or its scheduler starts no steps"
+            )
+
+    def _keep(self, link: Link) -> Link:
+        if self._is_auto:
+            self.store.remember_route(link.route.name)
         self.store.end(self.session)
-        ssh = link.forward.process if link.forward else NOBODY
-        self.store.write(self.session, Held(port=link.route.port, holder=link.holder, ssh=ssh))
+        held = Held(
+            port=link.route.port,
+            holder=link.holder,
+            ssh=link.forward.process if link.forward else NOBODY,
+            route=link.route.name,
+            rides=link.route.rides,
+            ports=link.route.ports,
+        )
+        self.store.write(self.session, held)
         return link
 
-    def _on_some_port(self, attached: Attached, *, fixed: int, wanted: int) -> Link:
-        for candidate in range(wanted, wanted + (1 if fixed else _PORTS_TRIED)):
-            way = self.route(attached, candidate)
+    def _on_some_port(self, name: str, attached: Attached, wanted: Wanted, *, patience: float) -> Link:
+        first = wanted.port or self.store.read(self.session).port or first_port(self.account, self.session)
+        fixed = wanted.port != 0
+        for candidate in range(first, first + (1 if fixed else _PORTS_TRIED)):
+            way = self.route(attached, candidate, name=name, ports=chosen_ports(wanted.ports, taken=candidate))
             try:
-                held = self._open(way, attached)
+                held = self._open(way, attached, patience=patience)
             except PortTaken:
                 if not fixed:
                     self.progress.say(f"Port {candidate} of this machine is taken; trying the next")
                 continue
             return Link(attached, way, holder=this_process(), forward=held)
-        raise _taken(wanted, last=wanted + (0 if fixed else _PORTS_TRIED - 1))
+        raise _taken(first, last=first + (0 if fixed else _PORTS_TRIED - 1))
 
-    def _open(self, way: Route, attached: Attached) -> Forward:
+    def _open(self, way: Route, attached: Attached, *, patience: float) -> Forward:
         if not forward.is_free(way.port):
             raise PortTaken(str(way.port))
         try:
-            return forward.open_forward(way, token=attached.token)
+            return forward.open_forward(
+                way, token=attached.token, master=self.access.files.control, seconds=patience
+            )
         except SshFailed as error:
-            node = attached.record.node
-            raise NoForward(explain(error.stderr, self.access.cluster, node=node)) from error
+            raise NoForward(self._explained(error.stderr, way, attached.record)) from error
 
-    def route(self, attached: Attached, port: int) -> Route:
+    def _explained(self, stderr: str, way: Route, record: Record) -> str:
+        on_login_host = is_on_login_host(asdict(record), way.name)
+        where = {"login_host": record.login_host} if on_login_host else {"node": record.node}
+        return explain(stderr, self.access.cluster, **where)
+
+    def route(
+        self, attached: Attached, port: int, *, name: str = "", ports: Sequence[tuple[int, int]] = ()
+    ) -> Route:
         """The way to the session from ``port``."""
-        return routes.plan(attached.record, self.access.cluster, config=self.access.files.config, port=port)
+        return routes.plan(
+            attached.record,
+            self.access.cluster,
+            config=self.access.files.config,
+            port=port,
+            name=name,
+            host=attached.host,
+            ports=ports,
+        )
 
 
-def _taken(port: int, *, last: int = 0) -> NoForward:
+def _taken(port: int, *, last: int = 0) -> PortTaken:
     ports = f"port {port} to {last}" if last > port else f"port {port}"
-    return NoForward(f"{ports} of this machine is taken by another program. Choose one with --port")
+    return PortTaken(f"{ports} of this machine is taken by another program. Choose one with --port")
 
 
 def check_ready(record: Record, hints: Hints) -> None:
     """Raise unless ``record`` is of a session that one can connect to, or try to while the scheduler is silent."""
-    if record.state == rec.READY or (
-        record.state == rec.UNKNOWN and record.base_url and (record.socket or record.port)
-    ):
+    place = record.socket or record.port or record.login_socket or record.login_port
+    if record.state == rec.READY or (record.state == rec.UNKNOWN and record.base_url and place):
         return
     where = describe(vars(record))
     if record.state == rec.ENDED:

@@ -41,11 +41,17 @@ def connection(function: F) -> F:
             metavar="PORT",
             help="Local port. Default: a free one, the same each time.",
         ),
+        click.option(
+            "--forward",
+            multiple=True,
+            metavar="[LOCAL:]PORT",
+            help="Lead to another port of the node's 127.0.0.1 too, such as 8787 of Dask. Can be repeated.",
+        ),
         click.option("--no-browser", is_flag=True, help="Print the URL instead of opening it."),
         click.option(
             "--detach", is_flag=True, help="Leave the connection to a background process; `disconnect` ends it."
         ),
-        click.option("--explain", is_flag=True, help="Say how the session is reached: the route and its ssh command."),
+        click.option("--explain", is_flag=True, help="Say how the session is reached: routes and ssh commands."),
     )
     for option in reversed(options):
         function = option(function)

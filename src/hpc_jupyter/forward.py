@@ -1,25 +1,31 @@
-"""The forward: one ssh process that makes a local port reach a session, proven by an authenticated request."""
+"""The forward: what makes a local port reach a session, proven by an authenticated request.
+
+It is an ssh process of its own or, where it leads to the login host, one more listener of the login master.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import http
 import os
 import re
 import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from typing import IO
 
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel, control, listens, master_pid
+
 from hpc_jupyter.errors import NoForward
-from hpc_jupyter.processes import Process, identify
+from hpc_jupyter.probe import Answer, ask
+from hpc_jupyter.processes import NOBODY, Process, identify
 from hpc_jupyter.route import LISTENS, Route
 
-_LOGIN_SECONDS = 60.0
+__all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "is_free", "open_forward"]
+
+LOGIN_SECONDS = 60.0
 _PROBE_SECONDS = 20.0
-_ANSWER_SECONDS = 5.0
+_RIDING_PROBE_SECONDS = 8.0
 _PAUSE_SECONDS = 0.05
 _TAKEN = re.compile(r"Address already in use|cannot listen to port|Could not request local forwarding", re.IGNORECASE)
 _REFUSED = re.compile(r"open failed: (?:administratively prohibited|connect failed)[^\n]*")
@@ -37,17 +43,61 @@ class SshFailed(NoForward):
         super().__init__(stderr.strip() or "ssh ended without a word")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a session's address answers: ``ok``, or why not; ``final`` if asking again would not help."""
-
-    ok: bool
-    reason: str = ""
-    final: bool = False
-
-
 class Forward:
-    """A running forward. It has a session (in the kernel's sense) of its own, so that Ctrl-C does not reach it."""
+    """A running forward."""
+
+    route: Route
+    process: Process = NOBODY
+    patience = _PROBE_SECONDS
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether what forwards still runs."""
+        raise NotImplementedError
+
+    @property
+    def stderr(self) -> str:
+        """What ssh has said so far."""
+        raise NotImplementedError
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long, or until it ends; whether it still runs."""
+        raise NotImplementedError
+
+    def await_listener(self, seconds: float) -> None:
+        """Wait until ssh itself listens, so that the token is never sent to anybody else's port.
+
+        Raises ``PortTaken`` or ``SshFailed``.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End it."""
+        raise NotImplementedError
+
+    def prove(self, token: str) -> None:
+        """Ask the session itself, through the forward; raises ``NoForward`` or ``SshFailed`` if it does not answer."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            answer = ask(self.route.url, token, sha256=self.route.sha256)
+            if answer.ok:
+                return
+            self._check_alive()
+            if _REFUSED.search(self.stderr):
+                raise SshFailed(self.stderr)
+            if answer.final or time.monotonic() > deadline:
+                raise NoForward(f"the forward is up, but {answer.reason}")
+            time.sleep(4 * _PAUSE_SECONDS)
+
+    def _check_alive(self) -> None:
+        if self.is_alive:
+            return
+        text = self.stderr
+        raise PortTaken(text) if _TAKEN.search(text) else SshFailed(text)
+
+
+class OwnSsh(Forward):
+    """An ssh process. It has a session (in the kernel's sense) of its own, so that Ctrl-C does not reach it."""
 
     def __init__(self, route: Route) -> None:
         self.route = route
@@ -60,11 +110,7 @@ class Forward:
         except FileNotFoundError as error:
             self._forget()
             raise NoForward("there is no ssh program on this machine. Install OpenSSH's client") from error
-
-    @property
-    def process(self) -> Process:
-        """The ssh process."""
-        return identify(self._ssh.pid)
+        self.process = identify(self._ssh.pid)
 
     @property
     def is_alive(self) -> bool:
@@ -77,37 +123,19 @@ class Forward:
         return _content(self._errors)
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long, or until ssh ends; whether it still runs."""
+        """Wait that long, or until ssh ends."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._ssh.wait(timeout=seconds)
         return self.is_alive
 
-    def await_listener(self) -> None:
-        """Wait until ssh itself listens, so that the token is never sent to anybody else's port.
-
-        Raises ``PortTaken`` or ``SshFailed``.
-        """
-        deadline = time.monotonic() + _LOGIN_SECONDS
+    def await_listener(self, seconds: float) -> None:
+        """Wait for the word that ssh prints once it listens."""
+        deadline = time.monotonic() + seconds
         while LISTENS not in _content(self._output):
             self._check_alive()
             if time.monotonic() > deadline:
-                raise SshFailed(f"{self.stderr}\nssh did not get through within {_LOGIN_SECONDS:.0f} seconds")
+                raise SshFailed(f"{self.stderr}\nssh did not get through within {seconds:.0f} seconds")
             time.sleep(_PAUSE_SECONDS)
-
-    def prove(self, token: str) -> None:
-        """Ask the session itself, through the forward; raises ``NoForward`` or ``SshFailed`` if it does not answer."""
-        deadline = time.monotonic() + _PROBE_SECONDS
-        while True:
-            answer = ask(self.route.url, token)
-            if answer.ok:
-                return
-            self._check_alive()
-            refused = _REFUSED.search(self.stderr)
-            if refused:
-                raise SshFailed(self.stderr)
-            if answer.final or time.monotonic() > deadline:
-                raise NoForward(f"the forward is up, but {answer.reason}")
-            time.sleep(4 * _PAUSE_SECONDS)
 
     def close(self) -> None:
         """End ssh, its jump processes with it."""
@@ -118,48 +146,67 @@ class Forward:
                 self._ssh.wait(timeout=3.0)
         self._forget()
 
-    def _check_alive(self) -> None:
-        if self.is_alive:
-            return
-        text = self.stderr
-        raise PortTaken(text) if _TAKEN.search(text) else SshFailed(text)
-
     def _forget(self) -> None:
         self._output.close()
         self._errors.close()
 
 
-def open_forward(route: Route, *, token: str) -> Forward:
-    """A proven forward; on any failure nothing is left running."""
-    forward = Forward(route)
+class Riding(Forward):
+    """Listeners of the login master; they are there when it says so."""
+
+    patience = _RIDING_PROBE_SECONDS
+
+    def __init__(self, route: Route, master: str) -> None:
+        self.route = route
+        self._path = master
+        self._master = identify(master_pid(master))
+        if not self._master.is_alive:
+            raise SshFailed("the connection to the login host is gone")
+        try:
+            done = control(master, "forward", listens(route.rides))
+        except subprocess.TimeoutExpired as error:
+            raise SshFailed("the connection to the login host does not answer") from error
+        if done.returncode != 0:
+            cancel(master, route.rides)
+            raise PortTaken(done.stderr.decode("utf-8", "replace").strip())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the very master that was asked is still there."""
+        return self._master.is_alive
+
+    @property
+    def stderr(self) -> str:
+        """What the master says goes to the log of nobody."""
+        return "" if self.is_alive else "the connection to the login host ended"
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long, or until the master ends."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive and time.monotonic() < deadline:
+            time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+        return self.is_alive
+
+    def await_listener(self, seconds: float) -> None:
+        """Nothing to wait for: the master has bound the port before it answered."""
+
+    def close(self) -> None:
+        """Take the listeners away; the master stays for others."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.is_alive:
+                cancel(self._path, self.route.rides)
+
+
+def open_forward(route: Route, *, token: str, master: str = "", seconds: float = LOGIN_SECONDS) -> Forward:
+    """A proven forward; on any failure nothing is left running. ``master`` is the socket of the login master."""
+    forward = Riding(route, master) if route.rides else OwnSsh(route)
     try:
-        forward.await_listener()
+        forward.await_listener(seconds)
         forward.prove(token)
     except BaseException:
         forward.close()
         raise
     return forward
-
-
-def ask(url: str, token: str, *, seconds: float = _ANSWER_SECONDS) -> Answer:
-    """Ask a session for its status, with its token; this does not count as activity there."""
-    import urllib3
-
-    try:
-        pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(seconds))
-        headers = {"Authorization": f"token {token}"}
-        response = pool.request("GET", f"{url}api/status", headers=headers, redirect=False)
-    except urllib3.exceptions.HTTPError as error:
-        return Answer(ok=False, reason=f"nothing answers at {url} ({type(error).__name__})")
-    return _judge(response.status, response.data, url)
-
-
-def _judge(status: int, body: bytes, url: str) -> Answer:
-    if status == http.HTTPStatus.OK and b'"started"' in body:
-        return Answer(ok=True)
-    if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return Answer(ok=False, reason=f"what answers at {url} does not take the session's token", final=True)
-    return Answer(ok=False, reason=f"what answers at {url} is not the session (HTTP {status})")
 
 
 def is_free(port: int) -> bool:

@@ -71,7 +71,7 @@ def _until_broken(link: Link) -> str:
     while link.forward is not None and link.forward.wait(_TICK_SECONDS):
         if not watch.is_due():
             continue
-        answer = forward.ask(link.route.url, link.attached.token)
+        answer = forward.ask(link.route.url, link.attached.token, sha256=link.route.sha256)
         watch.note(ok=answer.ok)
         if watch.failures >= _FAILED_PROBES:
             return answer.reason
@@ -109,7 +109,7 @@ def _again(connector: Connector, link: Link) -> Link:
     attached = connector.attach()
     connector.progress.done()
     with connector.store.lock(connector.session), connector.believing_the_scheduler():
-        return connector.reconnect(attached, port=link.route.port)
+        return connector.reconnect(attached, link)
 
 
 def _is_worth_trying_again(error: BaseException) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils import request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
+from hpc_jupyter.ports import Wanted
+
 _VARIABLE = re.compile(r"jupyter_[a-z][a-z0-9_]*")
 _SECRETS = ("jupyter_server_password",)
 _RESOURCES = (
@@ -32,9 +34,9 @@ _RESOURCES = (
 
 @dataclass(frozen=True)
 class Connection:
-    """How the session is to be reached and shown; ``port`` 0 chooses one."""
+    """How the session is to be reached and shown."""
 
-    port: int = 0
+    wanted: Wanted = field(default_factory=Wanted)
     browser: bool = True
     detach: bool = False
     explain: bool = False

@@ -45,6 +45,7 @@ class Connected:
     pid: int
     ends_at: str
     log: str
+    forwards: tuple[Mapping[str, Any], ...] = ()
     code = Exit.OK
 
     def to_json(self) -> Any:

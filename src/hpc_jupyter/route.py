@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import route as plain
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, possible_routes
 
 from hpc_jupyter.errors import NoForward
 
 LISTENS = "hpc-jupyter-forward-listens"
 """What ssh prints, by ``LocalCommand``, once it has logged in and its listener is there."""
 
+_HOST = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
+_PORT = r"[1-9][0-9]{0,4}"
+_SOCKET = r"/[A-Za-z0-9._/-]{1,106}"
 _FIELDS = {
     "base_url": re.compile(r"/(?:[A-Za-z0-9._-]+/)+"),
-    "socket": re.compile(r"/[A-Za-z0-9._/-]{1,106}"),
-    "node": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"),
-    "port": re.compile(r"[1-9][0-9]{0,4}"),
+    "socket": re.compile(_SOCKET),
+    "node": re.compile(_HOST),
+    "port": re.compile(_PORT),
+    "address": re.compile(r"[0-9.]{7,15}|[0-9A-Fa-f:]{2,39}"),
+    "login_host": re.compile(_HOST),
+    "login_socket": re.compile(rf"(?:{_SOCKET})?"),
+    "login_port": re.compile(rf"0|{_PORT}"),
+    "tls_sha256": re.compile(r"(?:[0-9a-f]{64})?"),
 }
-_NEEDED = {"local": ("base_url", "port"), "node": ("base_url", "node", "socket")}
+_NEEDED = {
+    "local": ("base_url", "port"),
+    "node": ("base_url", "node", "socket"),
+    "step": ("base_url", "node", "socket"),
+    "lan": ("base_url", "address", "port", "login_host", "tls_sha256"),
+    "reverse": ("base_url", "login_host", "login_socket", "login_port"),
+}
 _OPTIONS = (
     "BatchMode=yes",
     "ControlMaster=no",
@@ -34,34 +49,70 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Route:
-    """``argv`` makes the local port reach the session; empty where the session is on this machine already."""
+    """How a local port reaches the session: by the ssh ``argv``, or by ``rides`` on the login master.
+
+    Both are empty where the session is on this machine already. ``rides`` are forwards as ``ssh -L`` takes them;
+    ``command`` is what a person would type. ``sha256`` is the fingerprint of the server's certificate, if it has one.
+    """
 
     name: str
     port: int
     base_url: str
+    page: str
     argv: tuple[str, ...] = ()
+    rides: tuple[str, ...] = ()
+    command: str = ""
+    sha256: str = ""
+    ports: tuple[tuple[int, int], ...] = ()
 
     @property
     def url(self) -> str:
         """The server's address on this machine, without its token; never by the name ``localhost``."""
-        return f"http://{plain.LOOPBACK}:{self.port}{self.base_url}"
+        return f"{'https' if self.sha256 else 'http'}://{plain.LOOPBACK}:{self.port}{self.base_url}"
 
 
-def choose(cluster: Cluster) -> str:
-    """The route's name; ``auto`` is ``node`` on clusters and ``local`` on this machine."""
-    return "local" if cluster.local else "node"
+def candidates(record: Record, cluster: Cluster, *, remembered: str = "") -> list[str]:
+    """The routes to try, best first; one that the cluster's facts fix is the only one.
 
-
-def plan(record: Record, cluster: Cluster, *, config: str, port: int) -> Route:
-    """The route to a ready session; ``config`` is the account's generated ssh configuration.
-
-    Raises ``NoForward`` if the record does not hold what the route needs, or holds what no session would write.
+    A session that is offered to a login host already was changed while it ran, for a reason; after that comes what
+    worked last time.
     """
-    name = choose(cluster)
-    for field in _NEEDED[name]:
+    if cluster.route != "auto":
+        return [cluster.route]
+    possible = [route for route in possible_routes(record.scheduler) if route != "auto"]
+    changed = plain.offer_of(asdict(record))
+    first = [changed] if changed in ("lan", "reverse") else []
+    return list(dict.fromkeys(route for route in (*first, remembered, *possible) if route in possible))
+
+
+def plan(
+    record: Record, cluster: Cluster, *, config: str, port: int, name: str = "", host: str = "",
+    ports: Sequence[tuple[int, int]] = (),
+) -> Route:  # fmt: skip
+    """The route called ``name`` to a ready session; without a name the one that fits how it is offered.
+
+    ``config`` is the account's generated ssh configuration, ``host`` the login host that it leads to, as far as that is
+    known. Raises ``NoForward`` if the record does not hold what the route needs, or holds what no session would write.
+    """
+    name = name or plain.route_of(asdict(record), local=cluster.local, wanted=cluster.route)
+    for field in (*_NEEDED[name], "tls_sha256"):
         _check(field, str(getattr(record, field)), record)
-    way = plain.way(asdict(record), local=cluster.local, config=config, port=port)
-    return Route(name, port=way.port, base_url=record.base_url, argv=_hardened(way.forward))
+    way = plain.way(
+        asdict(record), local=cluster.local, config=config, port=port, cluster=cluster.name, route=name, host=host,
+        ports=ports,
+    )  # fmt: skip
+    rides = way.forwards if way.target == cluster.name else ()
+    return Route(
+        name,
+        port=way.port,
+        base_url=record.base_url,
+        page=way.url,
+        argv=() if rides else _hardened(way.forward),
+        rides=rides,
+        command=way.command,
+        sha256=record.tls_sha256,
+        ports=tuple(ports),
+    )
 
 
 def _hardened(forward: tuple[str, ...]) -> tuple[str, ...]:

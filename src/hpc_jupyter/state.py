@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import ROUTES
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
 
 from hpc_jupyter.processes import NOBODY, Process, this_process
 
@@ -20,11 +23,23 @@ _LOCK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Held:
-    """A session's local side: its port, the process that holds the forward, and that process's ssh."""
+    """A session's local side: its port, the process that holds the forward, and that process's ssh.
+
+    ``rides`` are forwards on the login master instead of an ssh of its own. ``ports`` are pairs of a local port and
+    the node's one that it leads to as well.
+    """
 
     port: int = 0
     holder: Process = NOBODY
     ssh: Process = NOBODY
+    route: str = ""
+    rides: tuple[str, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process holds the connection, as far as this machine knows."""
+        return self.holder.is_alive and (bool(self.rides) or self.ssh.is_alive)
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,14 @@ class Store:
         """What is known of ``session``; what cannot be read is not known."""
         try:
             data = json.loads(self._path(session).read_text(encoding="utf-8"))
-            return Held(int(data["port"]), Process(**data["holder"]), Process(**data["ssh"]))
+            return Held(
+                port=int(data["port"]),
+                holder=Process(**data["holder"]),
+                ssh=Process(**data["ssh"]),
+                route=str(data.get("route", "")),
+                rides=tuple(str(item) for item in data.get("rides", ())),
+                ports=tuple((int(here), int(there)) for here, there in data.get("ports", ())),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return Held()
 
@@ -55,7 +77,7 @@ class Store:
     def release(self, session: str) -> None:
         """Nobody holds the forward any more; the port is kept for next time."""
         with contextlib.suppress(OSError):
-            self.write(session, replace(self.read(session), holder=NOBODY, ssh=NOBODY))
+            self.write(session, Held(port=self.read(session).port))
 
     def end(self, session: str) -> bool:
         """End what holds a connection, and what a killed holder left; whether there was anything."""
@@ -63,9 +85,30 @@ class Store:
         found = [process for process in (held.holder, held.ssh) if process.is_alive and process != this_process()]
         for process in found:
             process.end()
-        if found:
+        left = held.holder != this_process() and self._cancel(held)
+        if found or left:
             self.release(session)
-        return bool(found)
+        return bool(found) or left
+
+    def _cancel(self, held: Held) -> bool:
+        """Take away what rides on the login master, if whoever held it was killed; whether there was anything."""
+        if not held.rides:
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return cancel(Files(str(self.directory)).control, held.rides)
+        return False
+
+    def route(self) -> str:
+        """The route that worked last time, empty if none is known."""
+        with contextlib.suppress(OSError):
+            word = (self.directory / _ROUTE).read_text(encoding="ascii", errors="replace").strip()
+            return word if word in ROUTES else ""
+        return ""
+
+    def remember_route(self, name: str) -> None:
+        """Begin with ``name`` next time."""
+        if self.route() != name:
+            write_private(str(self.directory / _ROUTE), f"{name}\n".encode())
 
     def sessions(self) -> list[str]:
         """The sessions that this machine has reached."""
@@ -94,6 +137,7 @@ class Store:
 
 
 _SUFFIX = ".session.json"
+_ROUTE = "route"
 
 
 def known_accounts() -> list[str]:

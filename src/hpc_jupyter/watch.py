@@ -97,6 +97,7 @@ _CODES = {
     "busy": Exit.BUSY,
     "refused": Exit.SESSION_FAILED,
     "failed": Exit.SESSION_FAILED,
+    "no_session": Exit.NO_SESSION,
 }
 """What the collection's modules call their failures; all others are ``Exit.FAILED``."""
 

@@ -50,6 +50,8 @@ all:
 _COMMAND = """\
 #!/bin/sh
 [ "$1" = status ] && exec cat "$(dirname "$0")/status.json"
+echo "$1 $6" >> "$(dirname "$0")/asked"
+[ "$1" = offer ] && [ -e "$(dirname "$0")/$6.json" ] && cp "$(dirname "$0")/$6.json" "$(dirname "$0")/answer.json"
 echo "some noise before"
 printf '%s ' "$5"
 cat "$(dirname "$0")/answer.json"
@@ -132,6 +134,22 @@ class World:
     def schedulers_word(self, **changes: Any) -> None:
         """Change what the account's own command says when it asks the scheduler."""
         (self.home / "root" / "status.json").write_text(json.dumps([asdict(replace(self.record, **changes))]))
+
+    def would_offer(self, how: str, **changes: Any) -> None:
+        """What the account's own command answers from then on when it is asked to offer the session as ``how``."""
+        record = replace(self.record, offer=how, **changes)
+        (self.home / "root" / f"{how}.json").write_text(json.dumps({"record": asdict(record), "token": TOKEN}) + "\n")
+
+    @property
+    def offers(self) -> list[str]:
+        """The offers that were asked for."""
+        asked = (self.home / "root" / "asked").read_text().splitlines()
+        return [line.split()[1] for line in asked if line.startswith("offer ")]
+
+    @property
+    def logins(self) -> int:
+        """How often somebody was let in."""
+        return (self.home / "sshd.log").read_text().count("Accepted publickey")
 
     def answer(self, answer: dict[str, Any], *, code: int = 0) -> None:
         """Set the whole answer, and what the command exits with."""
@@ -274,6 +292,7 @@ def _cluster(home: Path, port: int) -> Cluster:
         login_port=port,
         host_keys=(("127.0.0.1", (Pin(shown.stdout.split()[1]),)),),
         scheduler="slurm",
+        route="node",
         root=str(home / "root"),
     )
 

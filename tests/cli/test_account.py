@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
+
+from hpc_jupyter.account import load
 from tests.cli.test_command import run
 
 OWN_FILTER = """\
@@ -48,6 +54,52 @@ def test_status_asks_the_accounts_that_were_used(environment: dict[str, str]) ->
     told = done.stdout.splitlines()
     assert told[0].startswith("alice@lab: lab: gateway gate.invalid: ")
     assert told[1] == "local: no session"
+
+
+BAD_FACTS = [
+    ("hpc_scheduler: slrum", f"hpc_scheduler: 'slrum' is not one of {', '.join(SCHEDULERS)}"),
+    ("hpc_gateways: [gate, bob@gate]", "hpc_gateways: gate:22 is there twice; the way would go in a loop"),
+    ("hpc_login_host: login", "hpc_login_host: is not a cluster fact. Did you mean hpc_login_hosts?"),
+    ("hpc_login_hosts: login", "hpc_login_hosts: 'login' is not a list. Write it as a YAML list, also where"),
+    ("hpc_login_port: 65536", "hpc_login_port: 65536 is not a port. Allowed are 1 to 65535"),
+    ("hpc_host_keys: {gate: [abc]}", "hpc_host_keys: gate: 'abc' is not a fingerprint. Allowed is SHA256: and 43 "),
+    ("hpc_route: lna", "hpc_route: 'lna' is not one of auto, local, node, step, lan, reverse. Did you mean lan?"),
+    ("hpc_gateways: [{host: gate, relay: jumb}]", "hpc_gateways: 'jumb' is not one of jump, nc. Did you mean jump?"),
+    ("hpc_user: -l", "hpc_user: '-l' is not a user name. Allowed are letters, digits and ._@+-, at most 64"),
+]
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    """An inventory with a cluster for each of ``BAD_FACTS``."""
+    inventory = tmp_path / "inventory"
+    (inventory / "group_vars").mkdir(parents=True)
+    groups = {f"lab{number}": {"hosts": {f"alice@lab{number}": {}}} for number in range(len(BAD_FACTS))}
+    (inventory / "hosts.yml").write_text(json.dumps({"all": {"children": groups}}))
+    good = {"hpc_scheduler": "slurm", "hpc_login_hosts": ["login"]}
+    for number, (line, _message) in enumerate(BAD_FACTS):
+        others = [f"{name}: {json.dumps(value)}" for name, value in good.items() if not line.startswith(f"{name}:")]
+        (inventory / f"group_vars/lab{number}.yml").write_text("\n".join(["---", line, *others]) + "\n")
+    return inventory
+
+
+def test_bad_facts_are_told_with_file_and_line(wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    inventory = load([str(wrong)])
+    for number, (_line, message) in enumerate(BAD_FACTS):
+        with pytest.raises(BadInput) as refused:
+            _ = inventory.account(f"alice@lab{number}").cluster
+        assert str(refused.value).startswith(f"{wrong}/group_vars/lab{number}.yml:2: {message}")
+
+
+@pytest.mark.parametrize("verb", ["launch", "connect", "login"])
+def test_bad_facts_are_refused_before_anything_is_contacted(
+    environment: dict[str, str], wrong: Path, verb: str
+) -> None:
+    done = run(environment, "-i", str(wrong), verb, "alice@lab0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"hpc-jupyter: {wrong}/group_vars/lab0.yml:2: {BAD_FACTS[0][1]}. Did you mean slurm?\n"
+    assert not (Path(environment["XDG_STATE_HOME"]) / "hpc-jupyter" / "alice@lab0").exists()
 
 
 def test_nothing_of_ansibles_is_left_in_the_home_directory(environment: dict[str, str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ EXAMPLES = {
     "connect": ["hpc-jupyter connect alice@lab"],
     "disconnect": ["hpc-jupyter disconnect alice@lab"],
     "status": ["hpc-jupyter status", "hpc-jupyter status alice@lab --json"],
+    "restart": ["hpc-jupyter restart alice@lab"],
     "stop": ["hpc-jupyter stop alice@lab"],
     "logs": ["hpc-jupyter logs alice@lab --lines 200"],
     "accounts": ["hpc-jupyter accounts"],
@@ -97,6 +98,11 @@ def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str
         ),
         (
             ["stop", "alice@lab", "--session", "../x"], Exit.BAD_INPUT,
+            "hpc-jupyter: session: '../x' is not allowed. "
+            "Use up to 32 letters, digits, '_' or '-', a letter or digit first\n",
+        ),
+        (
+            ["restart", "alice@lab", "--session", "../x"], Exit.BAD_INPUT,
             "hpc-jupyter: session: '../x' is not allowed. "
             "Use up to 32 letters, digits, '_' or '-', a letter or digit first\n",
         ),

@@ -115,6 +115,16 @@ def test_group_variables_do_not_beat_the_play_variables(place: Path) -> None:
     assert "ansible_ssh_args: does not lead over the generated ssh configuration." in told
 
 
+def test_what_is_wrong_in_group_variables_is_told_with_its_file_and_line(place: Path) -> None:
+    (place / "group_vars").mkdir()
+    (place / "group_vars/lab.yml").write_text("---\nhpc_scheduler: slurm\nhpc_route: nod\n")
+    (place / "group_vars/lib.yml").write_text("---\nansible_ssh_common_args: -F none\n")
+    hosts = {"alice@lab": FACTS, "alice@lib": FACTS}
+    told = play(place, hosts, groups={"lab": {"hosts": {"alice@lab": {}}}, "lib": {"hosts": {"alice@lib": {}}}})
+    assert f"{place}/group_vars/lab.yml:3: hpc_route: 'nod' is not one of auto, local, node, step, " in told
+    assert f"{place}/group_vars/lib.yml:2: ansible_ssh_common_args: leads around the gateways" in told
+
+
 def test_a_play_without_our_variables_is_told_so(place: Path) -> None:
     told = play(place, {"alice@lab": FACTS}, variables="{}\n")
     assert (

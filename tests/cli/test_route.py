@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
 from hpc_jupyter.errors import NoForward
-from hpc_jupyter.route import choose, plan
+from hpc_jupyter.route import candidates, plan
 
 CLUSTER = Cluster(name="lab", account="alice@lab", user="alice", login_hosts=("login",), scheduler="slurm")
 LOCAL = Cluster(name="local", account="local", user="", local=True, route="local")
@@ -38,12 +39,72 @@ def test_this_machine_needs_no_ssh() -> None:
     assert (route.name, route.argv, route.url) == ("local", (), "http://127.0.0.1:44444/0123456789abcdef/")
 
 
+SHA = "ab" * 32
+LAN = replace(RECORD, offer="lan", address="10.0.0.2", port=4000, login_host="login2", tls_sha256=SHA)
+REVERSE = replace(RECORD, offer="reverse", login_host="login2", login_socket="/run/user/7/x/s")
+SHARED = replace(RECORD, scheduler="none", node="login2", login_host="login2")
+NO_QUEUE = replace(CLUSTER, scheduler="none")
+START = "http://127.0.0.1:20123/0123456789abcdef/"
+
+
 @pytest.mark.parametrize(
-    ("cluster", "name"),
-    [(CLUSTER, "node"), (replace(CLUSTER, route="node"), "node"), (LOCAL, "local")],
+    ("cluster", "record", "host", "name", "rides"),
+    [
+        (CLUSTER, LAN, "login2", "lan", "127.0.0.1:20123:10.0.0.2:4000"),
+        (CLUSTER, replace(LAN, address="fd00::2"), "", "lan", "127.0.0.1:20123:[fd00::2]:4000"),
+        (CLUSTER, REVERSE, "login2", "reverse", "127.0.0.1:20123:/run/user/7/x/s"),
+        (CLUSTER, replace(REVERSE, login_socket="", login_port=5000), "", "reverse", "127.0.0.1:20123:127.0.0.1:5000"),
+        (NO_QUEUE, SHARED, "login2", "node", "127.0.0.1:20123:/tmp/hpcj-x/s"),
+        (NO_QUEUE, replace(LAN, scheduler="none"), "login2", "lan", "127.0.0.1:20123:10.0.0.2:4000"),
+    ],
 )
-def test_the_route_follows_the_clusters_facts(cluster: Cluster, name: str) -> None:
-    assert choose(cluster) == name
+def test_what_ends_on_the_login_host_rides_on_its_master(
+    cluster: Cluster, record: Record, host: str, name: str, rides: str
+) -> None:
+    route = plan(record, cluster, config="/c", port=20123, host=host)
+    assert (route.name, route.rides, route.argv) == (name, (rides,), ())
+    assert route.command == f"ssh -F /c -N -o ExitOnForwardFailure=yes -L {shlex.quote(rides)} lab"
+    assert route.url == (START.replace("http", "https") if record.tls_sha256 else START)
+
+
+@pytest.mark.parametrize("record", [LAN, REVERSE, SHARED])
+def test_another_login_host_than_the_recorded_one_is_gone_through(record: Record) -> None:
+    route = plan(record, CLUSTER, config="/c", port=20123, host="login1")
+    assert (route.rides, route.argv[-2:]) == ((), ("--", "login2"))
+
+
+def test_a_step_has_a_name_of_its_own() -> None:
+    route = plan(RECORD, replace(CLUSTER, route="step"), config="/c", port=20123)
+    assert (route.name, route.rides, route.argv[-1]) == ("step", (), "lab-step-default")
+
+
+def test_further_ports_are_forwarded_by_the_same_ssh() -> None:
+    route = plan(RECORD, CLUSTER, config="/c", port=20123, ports=[(8787, 8787), (9000, 6006)])
+    assert route.argv[-7:] == (
+        "-L", "127.0.0.1:20123:/tmp/hpcj-x/s", "-L", "127.0.0.1:8787:127.0.0.1:8787",
+        "-L", "127.0.0.1:9000:127.0.0.1:6006", "--", "c2",
+    )[-7:]  # fmt: skip
+    shared = plan(SHARED, NO_QUEUE, config="/c", port=20123, host="login2", ports=[(8787, 8787)])
+    assert shared.rides == ("127.0.0.1:20123:/tmp/hpcj-x/s", "127.0.0.1:8787:127.0.0.1:8787")
+
+
+ALL = ["node", "step", "lan", "reverse"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "record", "remembered", "names"),
+    [
+        (CLUSTER, RECORD, "", ALL),
+        (CLUSTER, RECORD, "lan", ["lan", "node", "step", "reverse"]),
+        (CLUSTER, LAN, "node", ["lan", "node", "step", "reverse"]),
+        (CLUSTER, RECORD, "local", ALL),
+        (NO_QUEUE, SHARED, "", ["node", "lan"]),
+        (NO_QUEUE, SHARED, "step", ["node", "lan"]),
+        (replace(CLUSTER, route="lan"), RECORD, "node", ["lan"]),
+    ],
+)
+def test_routes_are_tried_in_order(cluster: Cluster, record: Record, remembered: str, names: list[str]) -> None:
+    assert candidates(record, cluster, remembered=remembered) == names
 
 
 @pytest.mark.parametrize(
@@ -61,6 +122,12 @@ def test_the_route_follows_the_clusters_facts(cluster: Cluster, name: str) -> No
         (CLUSTER, RECORD, {"base_url": "//evil.example/"}),
         (CLUSTER, RECORD, {"base_url": "/a/../b/"}),
         (CLUSTER, RECORD, {"base_url": "/a\r\nHost: x/"}),
+        (CLUSTER, LAN, {"address": "10.0.0.2:22"}),
+        (CLUSTER, LAN, {"address": "node.evil"}),
+        (CLUSTER, LAN, {"login_host": "-oProxyCommand=x"}),
+        (CLUSTER, LAN, {"tls_sha256": "xyz"}),
+        (CLUSTER, REVERSE, {"login_socket": "/a b"}),
+        (CLUSTER, REVERSE, {"login_port": 123456}),
         (LOCAL, ON_THIS_MACHINE, {"port": 0}),
         (LOCAL, ON_THIS_MACHINE, {"port": -1}),
     ],

@@ -13,11 +13,11 @@ from tests.package.building import Environment
 def test_the_command_of_the_wheel_shows_its_help(from_wheel: Environment, command: str) -> None:
     shown = from_wheel.run(command, "--help")
     assert shown.startswith("Usage: ")
-    for verb in ("launch", "connect", "status", "stop", "logs"):
+    for verb in ("launch", "connect", "status", "restart", "stop", "logs"):
         assert verb in shown
 
 
-@pytest.mark.parametrize("playbook", ["setup", "launch", "status", "stop", "logs"])
+@pytest.mark.parametrize("playbook", ["setup", "launch", "status", "restart", "stop", "logs"])
 @pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
 def test_a_playbook_is_found_by_name(request: pytest.FixtureRequest, source: str, playbook: str) -> None:
     environment: Environment = request.getfixturevalue(source)

@@ -14,7 +14,7 @@ from tests.jupyter_env import jupyter_python
 from tests.machine import ROOT
 from tests.playbooks.plays import NAME, Home, Played
 
-ENTRIES = ("launch", "stop", "status", "logs")
+ENTRIES = ("launch", "restart", "stop", "status", "logs")
 
 
 @pytest.fixture
@@ -100,17 +100,21 @@ def test_a_setup_that_was_cut_off_does_not_look_complete(home: Home) -> None:
     assert not (home.root / "account.json").exists()
 
 
+@pytest.mark.parametrize(("playbook", "words"), [
+    ("stop.yml", "this would stop sessions of 2 accounts, and what is not saved in them is lost"),
+    ("restart.yml", "this would restart sessions of 2 accounts, and what is in their kernels is lost"),
+])
 @pytest.mark.parametrize(
     ("options", "code"),
     [((), 2), (("-l", NAME), 0), (("-e", "jupyter_session_all=true"), 0), (("--check",), 0)],
 )
-def test_stop_of_several_accounts_has_to_be_asked_for(home: Home, options: tuple[str, ...], code: int) -> None:
+def test_what_ends_kernels_of_several_accounts_has_to_be_asked_for(
+    home: Home, options: tuple[str, ...], code: int, playbook: str, words: str
+) -> None:
     facts = {"ansible_connection": "local"}
     several = home.path.parent / "several.yml"
     several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": facts}}}))
-    played = home.play("stop.yml", "-i", str(several), *options)
-    assert played.code == code, played.out
-    assert (
-        "this would stop sessions of 2 accounts, and what is not saved in them is lost: name one (-l ACCOUNT), "
-        "or add -e jupyter_session_all=true"
-    ) in played.out or code == 0
+    played = home.play(playbook, "-i", str(several), *options)
+    assert (f"{words}: name one (-l ACCOUNT), or add -e jupyter_session_all=true" in played.out) == (code != 0)
+    assert (played.code == 0) == (code == 0 and playbook == "stop.yml"), played.out
+    assert ("has no Jupyter to start anew: there is no such session" in played.out) == (code == 0 != played.code)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import LOOPBACK
 
-from hpc_jupyter import background, browser, render
+from hpc_jupyter import background, browser, explained, render
 from hpc_jupyter.access import Access
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.hold import hold
 from hpc_jupyter.options import Connection
+from hpc_jupyter.ports import check_wanted
 from hpc_jupyter.results import Connected
 
 
@@ -29,7 +30,8 @@ def run(context: Context, name: str, session: str, connection: Connection) -> Li
 
 def check(cluster: Cluster, connection: Connection) -> None:
     """Refuse options that mean nothing on this account."""
-    if cluster.local and connection.port:
+    check_wanted(cluster, connection.wanted.ports)
+    if cluster.local and connection.wanted.port:
         raise BadInput(
             "--port", f"{cluster.account} is this machine, where Jupyter chooses its own port", hint="Leave it out"
         )
@@ -41,8 +43,8 @@ def link(context: Context, connector: Connector, connection: Connection) -> Link
     try:
         with connector.believing_the_scheduler():
             if connection.detach and not connector.access.cluster.local:
-                return background.start(context, connector, attached, port=connection.port)
-            return connector.connect(attached, port=connection.port)
+                return background.start(context, connector, attached, connection.wanted)
+            return connector.connect(attached, port=connection.wanted.port, ports=connection.wanted.ports)
     finally:
         context.progress.done()
 
@@ -64,6 +66,9 @@ def result(found: Link) -> Connected:
         pid=found.holder.pid,
         ends_at=record.ends_at,
         log=record.log,
+        forwards=tuple(
+            {"port": there, "local": here, "url": f"http://{LOOPBACK}:{here}/"} for here, there in found.route.ports
+        ),
     )
 
 
@@ -72,7 +77,8 @@ def present(context: Context, found: Link, connection: Connection) -> Exit:
     connector = _connector(context, found)
     try:
         if connection.explain:
-            context.progress.say(_explain(found))
+            for line in explained.lines(found, connector.access):
+                context.progress.say(line)
         render.show(result(found), as_json=context.as_json)
         _open(context, connector, found, connection)
         return _hold(context, connector, found)
@@ -80,6 +86,12 @@ def present(context: Context, found: Link, connection: Connection) -> Exit:
         if found.forward is not None:
             found.forward.close()
             connector.store.release(found.record.session)
+
+
+def ports_of(found: Link) -> list[str]:
+    """Where the node's further ports are on this machine."""
+    record = found.record
+    return [f"Port {there} of {record.node}: http://{LOOPBACK}:{here}/" for here, there in found.route.ports]
 
 
 def _connector(context: Context, found: Link) -> Connector:
@@ -95,6 +107,8 @@ def _open(context: Context, connector: Connector, found: Link, connection: Conne
     opened = wanted and browser.show(found.url, directory=connector.store.directory, session=found.record.session)
     hints = context.hints(found.record.account, found.record.session)
     print(f"  Opened in the browser: {found.address}" if opened else f"  {found.url}")
+    for line in ports_of(found):
+        print(f"  {line}")
     print(f"See it:     {context.hints(found.record.account).command('status')}")
     print(f"Come back:  {hints.command('connect')}")
     print(f"Stop it:    {hints.command('stop')}")
@@ -117,9 +131,3 @@ def _hold(context: Context, connector: Connector, found: Link) -> Exit:
         context.progress.say(f"Come back: {hints.command('connect')}")
         context.progress.say(f"Stop it:   {hints.command('stop')}")
     return Exit.OK
-
-
-def _explain(found: Link) -> str:
-    if not found.route.argv:
-        return f"Route {found.route.name}: Jupyter listens on this machine, on 127.0.0.1:{found.route.port}"
-    return f"Route {found.route.name}: {shlex.join(found.route.argv)}"

@@ -59,7 +59,7 @@ def _row(name: str, problem: str, answer: PlayResult) -> AccountStatus:
 def _ports(name: str) -> tuple[tuple[str, int], ...]:
     store = Store(name)
     held = {session: store.read(session) for session in store.sessions()}
-    return tuple((session, item.port) for session, item in held.items() if item.holder.is_alive and item.ssh.is_alive)
+    return tuple((session, item.port) for session, item in held.items() if item.is_up)
 
 
 def _code(rows: Sequence[AccountStatus], problems: dict[str, str]) -> Exit:

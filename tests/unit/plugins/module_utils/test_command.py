@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import command
+from ansible_collections.hpc.jupyter.plugins.module_utils import command, reach
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 _FACTS = {"schema": 1, "account": "alice@lab", "cluster": "lab", "scheduler": "none", "version": "0.1.0"}
@@ -119,6 +120,75 @@ def test_attach_gives_the_token_of_a_ready_session_only(
     assert first == ""
     told = json.loads(line[len("abcdefgh12345678 "):])
     assert (told["token"], told["record"]["state"]) == (token, state)
+
+
+def test_attach_and_where_name_the_login_host(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(root, replace(_ENDED, state=rec.READY))
+    for verb in ("attach", "where"):
+        assert command.main([verb, "--nonce", "abcdefgh12345678"]) == 0
+        line = capsys.readouterr().out.splitlines()[1]
+        assert json.loads(line[len("abcdefgh12345678 "):])["host"] == socket.gethostname()
+
+
+_KEY = "ssh-ed25519 AAAA"
+
+
+@pytest.mark.parametrize(("records", "host"), [
+    ([], None),
+    ([{"offer": "socket"}], None),
+    ([{"offer": "lan", "state": rec.ENDED}], None),
+    ([{"offer": "lan", "login_host": ""}], None),
+    ([{"offer": "lan"}], "login0"),
+    ([{"offer": "reverse", "state": rec.SUBMITTED}], "login0"),
+    ([{"scheduler": "none"}], "login0"),
+    ([{"offer": "lan", "submitted_at": "2026-01-02T00:00:00Z"}, {"offer": "lan"}], "login0"),
+    ([{"offer": "lan"}, {"offer": "reverse", "submitted_at": "2026-01-02T00:00:00Z"}], "login1"),
+])
+def test_where_names_the_login_host_that_a_live_session_needs(
+    root: Path, capsys: pytest.CaptureFixture[str], records: list[dict[str, object]], host: str | None
+) -> None:
+    for number, changes in enumerate(records):
+        usual = {"scheduler": "slurm", "state": rec.READY, "login_host": f"login{number}", "login_host_keys": [_KEY]}
+        usual["submitted_at"] = "2026-01-01T00:00:00Z"
+        _write(root, replace(_ENDED, session=f"s{number}", **{**usual, **changes}))  # type: ignore[arg-type]
+    assert command.main(["where", "--nonce", "abcdefgh12345678"]) == 0
+    pinned = json.loads(capsys.readouterr().out.split(" ", 1)[1])["pinned"]
+    assert pinned == (host and {"host": host, "host_keys": [_KEY]})
+
+
+def test_where_passes_over_a_record_that_cannot_be_read(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "sessions" / "default" / "record.json").write_text('{"schema": 99}')
+    assert command.main(["where", "--nonce", "abcdefgh12345678"]) == 0
+    assert json.loads(capsys.readouterr().out.split(" ", 1)[1])["pinned"] is None
+
+
+@pytest.mark.parametrize(("record", "url", "hint"), [
+    ({"socket": "/tmp/s", "node": "c1"}, "http://127.0.0.1:8888/0/", "8888:/tmp/s -J login c1"),
+    ({"socket": "/tmp/s", "scheduler": "none"}, "http://127.0.0.1:8888/0/", "8888:/tmp/s login"),
+    ({"offer": "socket", "socket": "/tmp/s", "node": "c1", "tls_sha256": "ab"}, "https://127.0.0.1:8888/0/",
+     "8888:/tmp/s -J login c1"),
+    ({"offer": "lan", "address": "10.0.0.7", "port": 4711, "tls_sha256": "ab"}, "https://127.0.0.1:8888/0/",
+     "8888:10.0.0.7:4711 login"),
+    ({"offer": "lan", "address": "fd00::7", "port": 4711}, "http://127.0.0.1:8888/0/", "8888:[fd00::7]:4711 login"),
+    ({"offer": "reverse", "socket": "/n/s", "login_socket": "/l/s"}, "http://127.0.0.1:8888/0/", "8888:/l/s login"),
+    ({"offer": "reverse", "socket": "/n/s", "login_port": 4712, "tls_sha256": "ab"}, "https://127.0.0.1:8888/0/",
+     "8888:127.0.0.1:4712 login"),
+    ({"port": 4713}, "http://127.0.0.1:4713/0/", ""),
+])
+def test_the_url_s_scheme_and_its_hint_follow_the_offer(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, record: dict[str, object],
+    url: str, hint: str,
+) -> None:
+    usual = {"scheduler": "slurm", "state": rec.READY, "base_url": "/0/", "login_host": "login"}
+    shown = replace(_ENDED, **{**usual, **record})  # type: ignore[arg-type]
+    monkeypatch.setattr(reach, "recorded", lambda _account, _name: shown)
+    _write(root, shown)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert command.main(["url"]) == 0
+    said = capsys.readouterr()
+    forward = f"forward it on your computer: ssh -N -L 127.0.0.1:{hint}\n" if hint else ""
+    compare = "compare the certificate: its SHA-256 is ab\n" if "tls_sha256" in record else ""
+    assert (said.out, said.err) == (f"{url}lab?token=t0ken\n", forward + compare)
 
 
 def test_attach_frames_its_errors_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

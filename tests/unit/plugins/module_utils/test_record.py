@@ -49,6 +49,13 @@ def test_a_newer_schema_is_a_clear_error() -> None:
     )
 
 
+@pytest.mark.parametrize(("fields", "offer"), [
+    ({"socket": "/tmp/s"}, "socket"), ({"port": 4711}, "loopback"), ({"offer": "lan", "port": 4711}, "lan"),
+])
+def test_a_record_of_the_first_release_offers_what_it_holds(fields: dict[str, object], offer: str) -> None:
+    assert record.offered(replace(EXAMPLE, **fields)) == offer  # type: ignore[arg-type]
+
+
 def test_an_absent_record_is_none(tmp_path: Path) -> None:
     assert record.read(str(tmp_path / "none")) is None
 

@@ -105,3 +105,12 @@ def test_a_request_survives_its_file() -> None:
 def test_a_torn_request_is_refused(content: bytes) -> None:
     with pytest.raises(BadInput, match=r"^request.json: is not a request"):
         request.from_json(content)
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), [
+    ("offer", "port", "socket, loopback, lan, reverse"), ("tls", "sometimes", "auto, always, never"),
+])
+def test_an_unknown_word_is_refused_with_those_that_are_known(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        request.build(session="s", account="a@c", cluster="c", scheduler="none", **{name: value})  # type: ignore[arg-type]
+    assert str(caught.value) == f"{name}: {value!r} is not one of {allowed}"

@@ -20,6 +20,7 @@ ROOTS = "Allowed is a path below / or ~/ of letters, digits and ._+@=,:-"
 PINS = "Allowed is SHA256: and 43 characters of base64, then (RSA), (ECDSA) or (ED25519) if the kind is known"
 MD5 = "16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"
 ASK = "Ask the site for the SHA256 one (ssh-keygen -l -E sha256)"
+ROUTES = "auto, local, node, step, lan, reverse"
 LISTS = "Write it as a YAML list, also where it has one entry"
 
 
@@ -70,9 +71,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hpc_scheduler": "slrum"}, "hpc_scheduler: 'slrum' is not one of none, slurm. Did you mean slurm?"),
     ({"hpc_scheduler": "pbs"}, "hpc_scheduler: 'pbs' is not one of none, slurm"),
     ({"hpc_scheduler": ["slurm"]}, "hpc_scheduler: ['slurm'] is not one of none, slurm. Did you mean slurm?"),
-    ({"hpc_route": "step"}, "hpc_route: 'step' is not one of auto, local, node"),
-    ({"hpc_route": "local"}, "hpc_route: 'local' is for accounts on this machine. Use auto or node"),
-    ({"hpc_detach": "tmux"}, "hpc_detach: 'tmux' is not one of setsid"),
+    ({"hpc_route": "setp"}, f"hpc_route: 'setp' is not one of {ROUTES}. Did you mean step?"),
+    ({"hpc_route": ["lan"]}, f"hpc_route: ['lan'] is not one of {ROUTES}. Did you mean lan?"),
+    ({"hpc_route": "local"},
+     "hpc_route: 'local' is for accounts on this machine. Use auto, node, step, lan or reverse"),
+    ({"hpc_route": "step", "hpc_scheduler": "none"},
+     "hpc_route: 'step' needs a scheduler that starts steps in a job (slurm), and hpc_scheduler is none. "
+     "Use auto, node or lan"),
+    ({"hpc_route": "reverse", "hpc_scheduler": "none"},
+     "hpc_route: 'reverse' leads from a job's node to the login host, and hpc_scheduler is none. "
+     "Use auto, node or lan"),
+    ({"hpc_detach": "tmxu"}, "hpc_detach: 'tmxu' is not one of setsid, tmux, screen. Did you mean tmux?"),
+    ({"hpc_detach": "screen"},
+     "hpc_detach: 'screen' is for hpc_scheduler: none, where the session runs on the login host; "
+     "here the job of slurm outlives the login. Remove it"),
     ({"hpc_user": "root"},
      "hpc_user: alice@lab would log in as root, which is refused on clusters. Use a person's own account"),
     ({"ansible_user": "root"},
@@ -89,7 +101,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hpc_gateways": [{"host": "gate", "port": True}]}, f"hpc_gateways: True is not a decimal port. {PORTS}"),
     ({"hpc_gateways": [{"host": "gate", "port": 22.5}]}, f"hpc_gateways: 22.5 is not a decimal port. {PORTS}"),
     ({"hpc_gateways": [{"host": "gate", "port": -1}]}, f"hpc_gateways: -1 is not a decimal port. {PORTS}"),
-    ({"hpc_gateways": [{"host": "gate", "relay": "nc"}]}, "hpc_gateways: 'nc' is not one of jump"),
+    ({"hpc_gateways": [{"host": "gate", "relay": "jmp"}]},
+     "hpc_gateways: 'jmp' is not one of jump, nc. Did you mean jump?"),
     ({"hpc_gateways": [{"hots": "gate"}]}, "hpc_gateways: 'hots' is not a gateway's key. Did you mean host?"),
     ({"hpc_gateways": [7]}, "hpc_gateways: 7 is not a gateway. Write USER@HOST:PORT or {host, user, port, relay}"),
     ({"hpc_gateways": "gate"}, f"hpc_gateways: 'gate' is not a list. {LISTS}"),
@@ -145,10 +158,35 @@ def test_account_without_a_user_is_refused() -> None:
     assert str(refused.value) == "hpc_user: is not set, and 'lab' names no user. Call it USER@lab"
 
 
-def test_node_route_on_this_machine_is_refused() -> None:
+@pytest.mark.parametrize("route", ["node", "step", "lan", "reverse"])
+def test_routes_over_ssh_on_this_machine_are_refused(route: str) -> None:
     with pytest.raises(BadInput) as refused:
-        Cluster.from_facts({"ansible_connection": "local", "hpc_route": "node"}, account="local")
-    assert str(refused.value) == "hpc_route: 'node' needs ssh, and this account is local. Use auto or local"
+        Cluster.from_facts({"ansible_connection": "local", "hpc_route": route}, account="local")
+    assert str(refused.value) == f"hpc_route: '{route}' needs ssh, and this account is local. Use auto or local"
+
+
+@pytest.mark.parametrize(
+    ("facts", "places", "where"),
+    [
+        ({"hpc_route": "nod"}, {"hpc_route": "/i/group_vars/lab.yml:3"}, "/i/group_vars/lab.yml:3: hpc_route: "),
+        ({"hpc_user": "-l"}, {"hpc_route": "/i/group_vars/lab.yml:3"}, "hpc_user: "),
+        ({"ansible_user": "root"}, {"ansible_user": "/i/hosts.ini:2"}, "/i/hosts.ini:2: hpc_user: "),
+        ({"hpc_gatways": []}, {"hpc_gatways": "/i/h.yml:9"}, "/i/h.yml:9: hpc_gatways: "),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_file_and_line(
+    facts: dict[str, Any], places: dict[str, str], where: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        Cluster.from_facts({**FACTS, **facts}, account="alice@lab", origins=places)
+    assert str(refused.value).startswith(where)
+
+
+def test_routes_and_detaches_that_fit_their_scheduler() -> None:
+    slurm, none = {"hpc_scheduler": "slurm"}, {"hpc_scheduler": "none"}
+    assert [build(**slurm, hpc_route=route).route for route in ("step", "lan", "reverse")] == ["step", "lan", "reverse"]
+    assert build(**none, hpc_route="lan").route == "lan"
+    assert [build(**none, hpc_detach=name).detach for name in ("tmux", "screen")] == ["tmux", "screen"]
 
 
 def test_local_account_with_a_scheduler_is_refused() -> None:

@@ -22,6 +22,8 @@ CANNOT = "Try later, or ask the site whether it is down"
 NETWORK = "Check this machine's network or VPN, and whether the host is up"
 KEYS = "Check the user's name; a key with a passphrase must be in the agent (ssh-add)"
 
+NO_NC = "which relay: nc in hpc_gateways needs. Ask the site to install it, or try relay: jump"
+
 # What OpenSSH 9.2 prints, and what the user is told.
 TABLE = [
     ("ssh: Could not resolve hostname gate: Name or service not known\r\n" + 2 * JUMP,
@@ -43,7 +45,12 @@ TABLE = [
     ("channel 0: open failed: connect failed: Name or service not known\r\nstdio forwarding failed\r\n" + JUMP,
      "login host login: the name is not known from inner (Name or service not known). Check hpc_login_hosts"),
     ("channel 0: open failed: administratively prohibited: open failed\r\nstdio forwarding failed\r\n" + 2 * JUMP,
-     "gateway inner cannot be reached from gate, which refuses to pass connections on. Ask the site for its gateway"),
+     "gateway inner cannot be reached from gate, which refuses to pass connections on. If one may run nc there, "
+     "say relay: nc for it in hpc_gateways"),
+    ("bash: line 1: exec: nc: not found\n" + JUMP, f"gateway inner has no nc, {NO_NC}"),
+    ("sh: 1: exec: nc: not found\n" + 2 * JUMP, f"gateway gate has no nc, {NO_NC}"),
+    ("nc: Command not found.\n" + JUMP, f"gateway inner has no nc, {NO_NC}"),
+    ("zsh:1: command not found: nc\n" + JUMP, f"gateway inner has no nc, {NO_NC}"),
     ("bob@gate: Permission denied (publickey).\r\n" + 2 * JUMP,
      "gateway gate: bob was not let in: the account is not known there, or the key or password is not accepted "
      f"(it takes: publickey). {KEYS}"),
@@ -86,6 +93,10 @@ TABLE = [
      "login host login accepts connections but does not answer. It may be overloaded: try later"),
     ("Unable to negotiate with 192.0.2.1 port 2201: no matching host key type found. Their offer: ssh-dss\r\n",
      "gateway gate: this ssh and the host share no host key type (it offers: ssh-dss). Ask the site"),
+    ("Stdio forwarding request failed: Session open refused by peer\r\n"
+     "kex_exchange_identification: Connection closed by remote host\r\n" + JUMP,
+     "login host login cannot be reached from inner: nothing answers there, or connections are not passed on. "
+     "Try later"),
     ("mux_client_request_session: session request failed: Session open refused by peer\r\n",
      "login host login allows no more sessions on one connection (MaxSessions). Close some, or wait"),
     ("Bad owner or permissions on /home/alice/.ssh/config\r\n",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,23 @@ def test_state_directory_ignores_a_relative_setting(monkeypatch: pytest.MonkeyPa
 def test_account_that_is_a_path_is_refused() -> None:
     with pytest.raises(BadInput, match="cannot be an account's name"):
         state_directory("../../x")
+
+
+@needs_ssh
+@pytest.mark.parametrize("which", ["config", "batch_config", "asking_config", "once_config"])
+def test_a_relay_keeps_to_the_configuration_of_whoever_asked(tmp_path: Path, which: str) -> None:
+    gateways = (Gateway("gate", "bob", relay="nc"), Gateway("second", "bob"), Gateway("third", "bob", relay="nc"))
+    files = write(replace(CLUSTER, gateways=gateways, host_keys=()), directory=str(tmp_path / "s"), own_configs=[])
+    path = getattr(files, which)
+
+    def way(host: str) -> list[str]:
+        told = subprocess.run(["ssh", "-G", "-F", path, host], capture_output=True, text=True, check=True, timeout=10)
+        keys = ("proxycommand ", "proxyjump ", "hostname ", "batchmode ")
+        return [line for line in told.stdout.splitlines() if line.startswith(keys)]
+
+    batch = "batchmode yes" if which == "batch_config" else "batchmode no"
+    relay = f"proxycommand ssh -F '{path}' -T -- lab-gateway-%d exec nc %%h %%p"
+    assert sorted(way("lab-gateway-1")) == [batch, "hostname gate"]
+    assert sorted(way("lab-gateway-2")) == [batch, "hostname second", relay % 1]
+    assert sorted(way("lab-gateway-3")) == [batch, "hostname third", "proxyjump lab-gateway-2"]
+    assert sorted(way("lab")) == [batch, "hostname login.example.org", relay % 3]

@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One Jupyter server: started, proven to let its owner in and nobody else, and shut down."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import re
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import certificate, jupyter, probe
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
+from ansible_collections.hpc.jupyter.plugins.module_utils.logged import LoggedChild, decisive
+from ansible_collections.hpc.jupyter.plugins.module_utils.node import NodeDirectory
+from ansible_collections.hpc.jupyter.plugins.module_utils.offering import Listening
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
+from ansible_collections.hpc.jupyter.plugins.module_utils.signals import Signals
+
+POLL_SECONDS = 0.05
+_GRACE_SECONDS = 10.0
+"""For Jupyter to end its kernels; with the rest it stays below the 30 seconds that schedulers give before KILL."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all servers of one session have in common."""
+
+    files: SessionFiles
+    request: Request
+    base_url: str
+    directory: NodeDirectory
+
+    @property
+    def layout(self) -> Layout:
+        """The account's directory."""
+        return Layout(os.path.dirname(os.path.dirname(self.files.path)))
+
+    @property
+    def pair(self) -> certificate.Pair:
+        """The account's certificate."""
+        return certificate.Pair(self.layout.server)
+
+    def check(self) -> str:
+        """The token, once all that a server needs is known to be whole; raises ``CannotStart``."""
+        jupyter.check_installed(sys.executable)
+        jupyter.check_config(self.layout.server)
+        jupyter.check_base_url(self.base_url)
+        return jupyter.check_secrets(self.files)
+
+
+class Server:
+    """One Jupyter that runs, from its start to its end."""
+
+    def __init__(self, place: Place, listening: Listening, *, token: str, signals: Signals) -> None:
+        self.listening = listening
+        self._place = place
+        self._token = token
+        self._signals = signals
+        self._child = _start(place, listening, token=token)
+
+    def poll(self) -> int | None:
+        """The exit code, once it has ended."""
+        return self._child.poll()
+
+    def lines(self) -> list[str]:
+        """The last lines that it printed."""
+        return self._child.lines()
+
+    def prove(self) -> probe.Target | None:
+        """Where the server answers with the token and refuses without; ``None`` when asked to end meanwhile."""
+        seconds = self._place.request.startup_seconds
+        deadline = time.monotonic() + seconds
+        problem = "nothing listens"
+        while not self._signals.stop:
+            code = self.poll()
+            if code is not None:
+                words = decisive(self.lines())
+                raise CannotStart(f"Jupyter ended with {code_text(code)} before it answered: {words}")
+            target = self._target()
+            problem = _problem(target, token=self._token) if target else problem
+            if target and not problem:
+                return _private(target)
+            if time.monotonic() > deadline:
+                words = decisive(self.lines())
+                raise CannotStart(f"Jupyter did not answer within {seconds} seconds ({problem}): {words}")
+            self._signals.wait(POLL_SECONDS)
+        return None
+
+    def _target(self) -> probe.Target | None:
+        """Where to ask; a port only once the listener there is known to be our own child, not somebody else's."""
+        wanted, base_url = self.listening, self._place.base_url
+        if wanted.socket:
+            there = os.path.exists(wanted.socket)
+            return probe.Target(base_url, socket=wanted.socket, tls_sha256=wanted.tls_sha256) if there else None
+        port = probe.port_from_info(self._place.directory.runtime)
+        ours = bool(port) and probe.listens(self._child.pid, port) is not False
+        return probe.Target(base_url, port=port, address=wanted.address, tls_sha256=wanted.tls_sha256) if ours else None
+
+    def in_use(self) -> bool:
+        """Whether somebody has a kernel, a terminal or an open page that a new server would end."""
+        target = self._target()
+        if self.poll() is not None or target is None:
+            return False
+        try:
+            status = probe.get(target, "api/status", token=self._token)
+            terminals = probe.get(target, "api/terminals", token=self._token)
+        except (OSError, http.client.HTTPException):
+            return True  # one that is too busy to answer is in use
+        counted = _json(status.body, {})
+        return bool(counted.get("kernels", 1) or counted.get("connections", 1) or _json(terminals.body, []))
+
+    def shut_down(self) -> None:
+        """TERM and a grace, so that Jupyter ends its kernels; then KILL. One that has ended already is fine."""
+        self._child.send(signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self.poll() is None and time.monotonic() < deadline:
+            self._signals.wait(POLL_SECONDS)
+        self._child.kill()
+        while self.poll() is None and time.monotonic() < deadline + 2:
+            self._signals.wait(POLL_SECONDS)
+
+
+def _start(place: Place, listening: Listening, *, token: str) -> LoggedChild:
+    _forget_former(place.directory)
+    tls = bool(listening.tls_sha256)
+    start = jupyter.Start(
+        python=sys.executable,
+        directory=_start_directory(place.request),
+        base_url=place.base_url,
+        cookie_secret=place.files.cookie_secret,
+        socket=listening.socket,
+        address=listening.address,
+        certificate=place.pair.certificate if tls else "",
+        key=place.pair.key if tls else "",
+        idle_seconds=place.request.idle_seconds,
+        allow_root=os.geteuid() == 0,
+    )
+    environment = jupyter.environment(
+        os.environ, server=place.layout.server, config=place.directory.config, runtime=place.directory.runtime,
+        token=place.files.token, home=os.path.expanduser("~"),
+    )
+    # Python would take modules from its working directory: one of ours, not the home directory.
+    directory = place.directory.runtime
+    return LoggedChild(jupyter.argv(start), environment=environment, directory=directory, secret=token)
+
+
+def _forget_former(directory: NodeDirectory) -> None:
+    """What a server that was killed has left would be taken for its successor's."""
+    for path in (directory.socket, *glob.glob(os.path.join(glob.escape(directory.runtime), "jpserver-*"))):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _private(target: probe.Target) -> probe.Target:
+    if target.socket and os.stat(target.socket).st_mode & 0o077:
+        raise CannotStart(f"Jupyter's socket {target.socket} is open to other users")
+    return target
+
+
+def _problem(target: probe.Target, *, token: str) -> str:
+    """What is still missing for the server to be believed; empty when it lets the owner in and nobody else."""
+    try:
+        with_token = probe.get(target, "api/status", token=token)
+        without = probe.get(target, "api/status")
+    except (OSError, http.client.HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    if without.status == 200:
+        raise CannotStart("Jupyter lets people in without a token, so it was shut down: a configuration file opens it")
+    if with_token.status in (401, 403):
+        raise CannotStart("Jupyter does not accept the session's token: a configuration file sets another one")
+    return "" if with_token.status == 200 and without.status in (302, 401, 403) else f"HTTP status {with_token.status}"
+
+
+def version(target: probe.Target) -> str:
+    """The version that the server names."""
+    found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', probe.get(target, "api").body)
+    return found.group(1).decode("ascii") if found else ""
+
+
+def _start_directory(request: Request) -> str:
+    path = os.path.expanduser(request.directory or "~")
+    if not os.path.isdir(path):
+        raise BadInput("directory", f"{path} is not a directory on this node")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise BadInput("directory", f"{path} cannot be read")
+    return path
+
+
+def code_text(code: int) -> str:
+    """An exit code or a signal in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in [number.value for number in signal.Signals] else str(-code)
+    return f"signal {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+
+
+def _json(body: bytes, empty: Any) -> Any:
+    """What ``body`` holds if that is of the kind of ``empty``."""
+    try:
+        found = json.loads(body.decode("utf-8"))
+    except ValueError:
+        return empty
+    return found if isinstance(found, type(empty)) else empty

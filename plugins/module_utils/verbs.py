@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the verbs of ``hpc-session`` share: which account this is, how answers and failures are given.
+
+The command's directory, symbolic links resolved, is the account's directory; nothing else says where that is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from typing import Callable
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import session, words
+from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    Busy,
+    HpcJupyterError,
+    NotSetUp,
+    SchedulerUnavailable,
+    SubmitRefused,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+
+OK, FAILED, BAD_INPUT, UNREACHABLE, NO_SESSION, SESSION_FAILED, WAITING, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 8, 130
+"""Exit codes; they mean what those of ``hpc-jupyter`` mean."""
+
+_EXIT_OF = ((BadInput, BAD_INPUT), (Busy, BUSY), (SchedulerUnavailable, UNREACHABLE), (SubmitRefused, SESSION_FAILED),
+            (NotRunning, NO_SESSION))
+_NONCE = re.compile(r"[A-Za-z0-9]{8,64}")
+
+
+class NoSession(HpcJupyterError):
+    """There is no such session, or it is over."""
+
+
+class Failed(HpcJupyterError):
+    """The session ended before it was ready."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where this command is and what ``account.json`` beside it says."""
+
+    layout: Layout
+    account: str
+    cluster: str
+    scheduler: Scheduler
+    tls: str
+
+
+def tell(text: str) -> None:
+    """One line on stdout, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def exit_code(error: HpcJupyterError) -> int:
+    """The exit code for what went wrong."""
+    if isinstance(error, NoSession):
+        return NO_SESSION
+    if isinstance(error, Failed):
+        return SESSION_FAILED
+    return next((code for kind, code in _EXIT_OF if isinstance(error, kind)), FAILED)
+
+
+def account_here() -> Account:
+    """The account whose directory this command lies in; raises ``NotSetUp``."""
+    layout = Layout(os.path.dirname(os.path.realpath(sys.argv[0])))
+    try:
+        with open(layout.account, "rb") as stream:
+            facts = json.loads(stream.read().decode("utf-8"))
+        scheduler = by_name(str(facts["scheduler"]), root=layout.root)
+        return Account(layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")))
+    except FileNotFoundError as error:
+        raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotSetUp(f"{layout.account} is damaged: set the account up again (playbook hpc.jupyter.setup)") from error
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """The session that is meant."""
+    return session_name(options.session or "default")
+
+
+def framed(options: argparse.Namespace, answer: Callable[[], dict[str, object]]) -> int:
+    """One line for a program that reads past whatever a login's shell prints: ``NONCE JSON``; failures too."""
+    if _NONCE.fullmatch(options.nonce) is None:
+        raise BadInput("nonce", f"{options.nonce!r} is not 8 to 64 letters and digits")
+    told, code = _answered(answer)
+    # The line starts a line of its own even if the shell has left one unfinished.
+    tell(f"\n{options.nonce} {json.dumps(told)}")
+    return code
+
+
+def _answered(answer: Callable[[], dict[str, object]]) -> tuple[dict[str, object], int]:
+    try:
+        return answer(), OK
+    except HpcJupyterError as error:
+        return {"error": str(error)}, exit_code(error)
+    except OSError as error:
+        return {"error": str(error)}, FAILED
+
+
+def recorded(account: Account, name: str) -> Record:
+    """The session as the scheduler confirms it; where it cannot say, as recorded: the server's own answer decides."""
+    seen = session.look(account.layout, name, account.scheduler).record
+    record = rec.read(account.layout.session(name).record) if seen and seen.state == rec.UNKNOWN else seen
+    if record is None:
+        raise NoSession(f"there is no session {name} of {account.account}")
+    return record
+
+
+def token_of(account: Account, name: str) -> str:
+    """The session's token."""
+    with open(account.layout.session(name).token, encoding="ascii") as stream:
+        return stream.read()
+
+
+def line(view: View) -> str:
+    """The session in one line."""
+    return words.line(view.to_dict()) if view.record else "no session"
+
+
+def option(record: Record) -> str:
+    """How the session is named on a command line to copy."""
+    return "" if record.session == "default" else f" --session {record.session}"

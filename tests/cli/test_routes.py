@@ -1,0 +1,264 @@
+"""Routes that end on the login host, and the choice between routes; over a real sshd and real TLS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shlex
+import signal
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hpc_jupyter import explained, forward, hold
+from hpc_jupyter.errors import NoForward
+from hpc_jupyter.processes import identify, this_process
+from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port
+
+
+class TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """What a session answers on a port of its node, over TLS; ``tokens`` are those it was shown."""
+
+    daemon_threads = True
+    accepts = True
+    stumbles = 0
+
+    def __init__(self, certificate: Path) -> None:
+        self.tokens: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.sha256 = hashlib.sha256(ssl.PEM_cert_to_DER_cert(_certificate(certificate))).hexdigest()
+
+
+def _certificate(path: Path) -> str:
+    text = path.read_text()
+    return text[text.index("-----BEGIN CERTIFICATE") :]
+
+
+def make_certificate(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "jupyter")])
+    now = dt.datetime.now(dt.UTC)
+    day = dt.timedelta(days=1)
+    made = x509.CertificateBuilder(
+        issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=7,
+        not_valid_before=now - day, not_valid_after=now + day,
+    ).sign(key, hashes.SHA256())  # fmt: skip
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Iterator[TlsServer]:
+    """A session's server on a TCP port, with a certificate of its own."""
+    make_certificate(tmp_path / "server.pem")
+    server = TlsServer(tmp_path / "server.pem")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def lan(world: World, tls: TlsServer) -> World:
+    """A session that is offered on its node's address, from login host ``login2``."""
+    world.cluster = replace(world.cluster, route="lan")
+    world.tell(
+        offer="lan", address="127.0.0.1", port=tls.server_address[1], login_host="login2", socket="",
+        tls_sha256=tls.sha256,
+    )  # fmt: skip
+    return world
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_forward_to_the_login_host_rides_on_the_one_login(lan: World) -> None:
+    link = connect(lan)
+    assert (link.route.name, link.why) == ("lan", "hpc_route says so")
+    assert link.url.startswith("https://127.0.0.1:")
+    assert forward.ask(link.route.url, TOKEN, sha256=link.route.sha256).ok
+    held = lan.connector.store.read("default")
+    assert (held.is_up, held.holder, held.rides) == (True, this_process(), link.route.rides)
+    hold.close(link)
+    assert not listens(link.route.port)
+    assert ssh.master_alive(lan.access.files)
+    assert lan.logins == 1
+
+
+def test_another_certificate_is_shown_no_token(lan: World, tls: TlsServer) -> None:
+    lan.tell(tls_sha256="0" * 64)
+    with pytest.raises(NoForward) as told:
+        connect(lan)
+    url = next(word for word in str(told.value).split() if word.startswith("https:"))
+    assert str(told.value) == (
+        f"the forward is up, but what answers at {url} shows another certificate than the session's "
+        f"(SHA-256 {'0' * 64}); the token was not sent"
+    )
+    assert tls.tokens == []
+    assert lan.connector.store.read("default").rides == ()
+
+
+def test_a_server_without_its_certificate_is_shown_no_token(lan: World, world: World) -> None:
+    lan.tell(tls_sha256="", address="127.0.0.1")
+    answer = forward.ask("https://127.0.0.1:1/x/", TOKEN)
+    assert (answer.ok, answer.final) == (False, True)
+    assert answer.reason == "no certificate is known of https://127.0.0.1:1/x/, so the token was not sent"
+
+
+def test_a_port_that_nobody_answers_on_leaves_no_listener(lan: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward.Riding, "patience", 0.5)
+    lan.tell(port=free_port())
+    with pytest.raises(NoForward) as told:
+        connect(lan, port=(port := free_port()))
+    assert str(told.value).startswith(f"the forward is up, but nothing answers at https://127.0.0.1:{port}/")
+    assert not listens(port)
+
+
+def test_a_port_that_is_taken_is_left_for_the_next_one_when_riding(lan: World) -> None:
+    connector = lan.connector
+    connector.access.log_in(connector.progress, interactive=False)
+    attached = connector.attach()
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        route = connector.route(attached, squatter.getsockname()[1], name="lan")
+        with pytest.raises(forward.PortTaken):
+            forward.open_forward(route, token=TOKEN, master=connector.access.files.control)
+        squatter.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            squatter.accept()
+
+
+def test_what_a_killed_holder_left_on_the_master_is_taken_away(lan: World) -> None:
+    link = connect(lan)
+    store = lan.connector.store
+    store.write("default", replace(store.read("default"), holder=identify(0)))
+    assert store.end("default")
+    assert not listens(link.route.port)
+    assert store.read("default").rides == ()
+    assert not store.end("default")
+
+
+def test_a_riding_connection_is_mended_when_its_master_has_gone(lan: World) -> None:
+    link = connect(lan)
+    os.kill(master_pid(lan.access.files.control), signal.SIGKILL)
+    assert link.forward is not None
+    assert not link.forward.wait(5)
+    mended = hold.mend(lan.connector, link, lambda _text: None)
+    try:
+        assert mended.route.port == link.route.port
+        assert forward.ask(mended.route.url, TOKEN, sha256=mended.route.sha256).ok
+    finally:
+        hold.close(mended)
+
+
+def test_without_a_scheduler_the_socket_is_on_the_login_host(world: World) -> None:
+    world.cluster = replace(world.cluster, scheduler="none")
+    world.tell(scheduler="none", login_host="node1", offer="socket")
+    port, here = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", 0)) as dask:
+        connector = world.connector
+        connector.access.log_in(connector.progress, interactive=False)
+        link = connector.connect(connector.attach(), port=port, ports=[(here, dask.getsockname()[1])])
+        try:
+            assert (link.route.name, link.route.port) == ("node", port)
+            assert listens(here)
+            assert world.logins == 1
+        finally:
+            hold.close(link)
+    assert not listens(here)
+
+
+def _close_nodes(world: World) -> None:
+    """No ssh to nodes: somebody else's port."""
+    own = world.home / "own_config"
+    own.write_text(own.read_text().replace(f"Port {world.port}", f"Port {free_port()}"))
+
+
+def test_auto_goes_on_to_the_next_route_and_remembers_it(world: World, tls: TlsServer) -> None:
+    _close_nodes(world)
+    world.cluster = replace(world.cluster, route="auto")
+    world.would_offer(
+        "lan", address="127.0.0.1", port=tls.server_address[1], login_host="login2", socket="", tls_sha256=tls.sha256
+    )
+    link = connect(world)
+    hold.close(link)
+    assert (link.route.name, link.why) == ("lan", "it is the first that works")
+    assert [(item.name, bool(item.problem)) for item in link.tried] == [
+        ("node", True), ("step", True), ("lan", False), ("reverse", True)
+    ]  # fmt: skip
+    assert link.tried[3].problem == "not tried, as lan works"
+    assert world.offers == ["lan"]
+    world.tell()
+    again = connect(world)
+    hold.close(again)
+    assert (again.route.name, again.why) == ("lan", "it worked last time")
+    assert again.tried[0].name == "lan"
+    assert world.offers == ["lan", "lan"]
+
+
+def test_auto_says_of_every_route_why_it_does_not_work(world: World) -> None:
+    _close_nodes(world)
+    world.cluster = replace(world.cluster, route="auto")
+    with pytest.raises(NoForward) as told:
+        connect(world)
+    text = str(told.value)
+    assert text.startswith("me@lab: no route works. node: node node1 cannot be reached from 127.0.0.1: ")
+    assert "; step: the session's record has no host key for route step; " in text
+    assert "; lan: session default did not change how it is offered; reverse: session default did not" in text
+
+
+def test_explain_shows_each_route_and_commands_that_work(lan: World, world: World) -> None:
+    link = connect(lan)
+    told = explained.lines(link, lan.access)
+    config = lan.access.files.config
+    try:
+        assert told[:3] == [
+            "The way: this machine → login host 127.0.0.1 (login2) → node node1",
+            "Route lan: works; taken because hpc_route says so",
+            f"Log in by hand:  ssh -F {config} lab",
+        ]
+        command, page = told[3].partition(": ")[2], told[4].partition(":       ")[2]
+        assert told[5] == f"Its certificate's SHA-256: {link.route.sha256}"
+        assert _answers_by_hand(command, page, sha256=link.route.sha256)
+    finally:
+        hold.close(link)
+
+
+def test_explain_of_a_node_is_a_command_of_its_own(world: World) -> None:
+    link = connect(world)
+    told = explained.lines(link, world.access)
+    try:
+        assert told[0] == "The way: this machine → login host 127.0.0.1 → node node1"
+        assert _answers_by_hand(told[3].partition(": ")[2], told[4].partition(":       ")[2], sha256="")
+    finally:
+        hold.close(link)
+
+
+def _answers_by_hand(command: str, page: str, *, sha256: str) -> bool:
+    with subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL) as pasted:
+        url = page.removesuffix("lab")
+        deadline = time.monotonic() + 20
+        while not (ok := forward.ask(url, TOKEN, sha256=sha256).ok) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        pasted.terminate()
+    return ok
