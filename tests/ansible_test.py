@@ -32,16 +32,26 @@ _CONNECTION = {
 ENOUGH_SANITY_TESTS = 15
 
 # ansible-test fetches get-pip.py from a site of its own for each of its many environments. The pip that comes with
-# Python will do; unpacked it is there at once, while ensurepip takes seconds to install and compile it.
+# Python will do; unpacked once for each Python it is there at once, while ensurepip takes seconds to install it.
 _GET_PIP = """\
-import ensurepip, glob, os, sysconfig, zipfile
+import ensurepip, glob, os, sys, sysconfig, tempfile, zipfile
 places = [os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), getattr(ensurepip, "_WHEEL_PKG_DIR", None)]
 names = [os.path.join(place, "pip-%s-*.whl" % ensurepip.version()) for place in places if place]
 wheels = [path for name in names for path in glob.glob(name)]
-if wheels:
-    zipfile.ZipFile(wheels[0]).extractall(sysconfig.get_paths()["purelib"])
-else:
+unpacked = os.path.expanduser("~/pip-for-%d.%d" % sys.version_info[:2])
+if not wheels:
     ensurepip.bootstrap(upgrade=True, default_pip=False)
+    sys.exit()
+if not os.path.isdir(unpacked):
+    new = tempfile.mkdtemp(dir=os.path.expanduser("~"))
+    zipfile.ZipFile(wheels[0]).extractall(new)
+    try:
+        os.rename(new, unpacked)
+    except OSError:
+        if not os.path.isdir(unpacked):  # another process was faster
+            raise
+with open(os.path.join(sysconfig.get_paths()["purelib"], "pip.pth"), "w") as stream:
+    stream.write(unpacked + "\\n")
 """
 
 
