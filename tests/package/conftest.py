@@ -36,7 +36,7 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _environment(place: Path, *packages: str, collections: Path | str) -> Environment:
     _run([sys.executable, "-m", "venv", "--without-pip", place / "venv"])
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", place / "venv/bin/python"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(place / "venv/bin/python")]
     _run([*pip, "install", "--quiet", *packages])
     (place / "home").mkdir()
     return Environment(place / "venv", place / "home", str(collections))
