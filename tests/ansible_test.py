@@ -31,6 +31,29 @@ _CONNECTION = {
 
 ENOUGH_SANITY_TESTS = 15
 
+# ansible-test fetches get-pip.py from a site of its own for each of its many environments. The pip that comes with
+# Python will do; unpacked once for each Python it is there at once, while ensurepip takes seconds to install it.
+_GET_PIP = """\
+import ensurepip, glob, os, sys, sysconfig, tempfile, zipfile
+places = [os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), getattr(ensurepip, "_WHEEL_PKG_DIR", None)]
+names = [os.path.join(place, "pip-%s-*.whl" % ensurepip.version()) for place in places if place]
+wheels = [path for name in names for path in glob.glob(name)]
+unpacked = os.path.expanduser("~/pip-for-%d.%d" % sys.version_info[:2])
+if not wheels:
+    ensurepip.bootstrap(upgrade=True, default_pip=False)
+    sys.exit()
+if not os.path.isdir(unpacked):
+    new = tempfile.mkdtemp(dir=os.path.expanduser("~"))
+    zipfile.ZipFile(wheels[0]).extractall(new)
+    try:
+        os.rename(new, unpacked)
+    except OSError:
+        if not os.path.isdir(unpacked):  # another process was faster
+            raise
+with open(os.path.join(sysconfig.get_paths()["purelib"], "pip.pth"), "w") as stream:
+    stream.write(unpacked + "\\n")
+"""
+
 
 def make_copy(name: str) -> Path:
     """A git repository of the collection's files as they are now, uncommitted ones too."""
@@ -53,10 +76,8 @@ def make_home() -> None:
     """A home directory of its own: ansible-test's caches, pip's settings, and no download of pip."""
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    # ansible-test fetches get-pip.py from a site of its own; the pip that comes with Python will do
     for version in ("20_3_4", "21_3_1", "24_2", "25_0_1"):
-        stand_in = "import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=False)\n"
-        (cache / f"get_pip_{version}.py").write_text(stand_in, encoding="ascii")
+        (cache / f"get_pip_{version}.py").write_text(_GET_PIP, encoding="ascii")
     settings = configparser.RawConfigParser()
     settings["global"] = _pip_settings()
     where = HOME / ".config" / "pip" / "pip.conf"

@@ -145,6 +145,11 @@ def words(argv: Sequence[str]) -> str:
     return " ".join(shlex.quote(word) for word in argv)
 
 
+def at_home(argv: Sequence[str]) -> tuple[str, ...]:
+    """``argv`` with the home directory for each leading ``~``."""
+    return tuple(os.path.expanduser(word) for word in argv)
+
+
 def check(wanted: Activation) -> None:
     """Refuse what is missing or cannot be quoted; raises ``BadInput``."""
     if wanted.kind == MODULE and not wanted.modules:

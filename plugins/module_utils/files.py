@@ -20,8 +20,8 @@ def make_private_directory(path: str) -> None:
     os.chmod(path, 0o700)
 
 
-def write_private(path: str, content: bytes) -> None:
-    """Replace ``path`` by a 0600 file with ``content``: temporary file, fsync, rename, read back.
+def write_private(path: str, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace ``path`` by a file with ``content``, for the account alone: temporary file, fsync, rename, read back.
 
     A full disk or quota raises ``OSError`` and leaves the old file.
     """
@@ -34,6 +34,7 @@ def write_private(path: str, content: bytes) -> None:
             os.fsync(stream.fileno())
         if os.stat(temporary).st_size != len(content):
             raise OSError(f"{path}: the disk did not take the whole file")
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

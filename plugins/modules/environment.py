@@ -198,7 +198,7 @@ def _activation(params: dict[str, Any]) -> Activation:
         prologue=params["prologue"],
         conda=params["conda"],
         name=(params["path"] or "base") if conda else "",
-        command=tuple(os.path.expanduser(word) for word in params["command"]),
+        command=activation.at_home(params["command"]),
         wrapper=params["wrapper"],
     )
 

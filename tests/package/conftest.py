@@ -35,8 +35,9 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _environment(place: Path, *packages: str, collections: Path | str) -> Environment:
-    _run([sys.executable, "-m", "venv", place / "venv"])
-    _run([place / "venv/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *packages])
+    _run([sys.executable, "-m", "venv", "--without-pip", place / "venv"])
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(place / "venv/bin/python")]
+    _run([*pip, "install", "--quiet", *packages])
     (place / "home").mkdir()
     return Environment(place / "venv", place / "home", str(collections))
 

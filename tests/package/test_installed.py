@@ -17,13 +17,16 @@ def test_the_command_of_the_wheel_shows_its_help(from_wheel: Environment, comman
         assert verb in shown
 
 
-@pytest.mark.parametrize("playbook", ["setup", "launch", "status", "restart", "stop", "logs"])
 @pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
-def test_a_playbook_is_found_by_name(request: pytest.FixtureRequest, source: str, playbook: str) -> None:
+def test_the_playbooks_are_found_by_name(request: pytest.FixtureRequest, source: str) -> None:
     environment: Environment = request.getfixturevalue(source)
-    shown = environment.run("ansible-playbook", f"hpc.jupyter.{playbook}", "--syntax-check", "-i", "localhost,")
-    assert shown.startswith(f"\nplaybook: {environment.path.parent}/")
-    assert shown.endswith(f"/ansible_collections/hpc/jupyter/playbooks/{playbook}.yml\n")
+    names = ("onboard", "setup", "launch", "status", "restart", "stop", "logs", "offboard")
+    asked = [f"hpc.jupyter.{name}" for name in names]
+    shown = environment.run("ansible-playbook", *asked, "--syntax-check", "-i", "localhost,").split()
+    assert [word for word in shown if word != "playbook:"] == shown[1::2]
+    for name, path in zip(names, shown[1::2], strict=True):
+        assert path.startswith(f"{environment.path.parent}/")
+        assert path.endswith(f"/ansible_collections/hpc/jupyter/playbooks/{name}.yml")
 
 
 @pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,6 +33,14 @@ class Played:
         match = _RECAP.search(self.out)
         assert match, self.out
         return int(match["changed"])
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How one of several plays in one run ended: how many tasks changed something, and what was shown after it."""
+
+    changed: int
+    shown: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,26 @@ class Home:
         python = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         return self.play(str(playbook), *options, **python, **variables)
 
+    def in_turn(
+        self, role: str, *variables: Mapping[str, object], show: str, check: Sequence[int] = ()
+    ) -> list[Turn]:
+        """Run one role several times in one run of Ansible, which costs less than a run each.
+
+        ``show`` is a shell command, run after each; ``check`` are those that are in check mode.
+        """
+        shown = {"ansible.builtin.debug": {"msg": "{{ lookup('ansible.builtin.pipe', show) }}"}, "vars": {"show": show}}
+        plays: list[dict[str, Any]] = [
+            {"name": "turn", "hosts": "all", "gather_facts": False, "roles": [f"hpc.jupyter.{role}"],
+             "vars": dict(each), "check_mode": number in check, "diff": True, "post_tasks": [shown]}
+            for number, each in enumerate(variables)
+        ]  # fmt: skip
+        playbook = self.path.parent / f"{role}-in-turn.yml"
+        playbook.write_text(yaml.safe_dump(plays))
+        done = self.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
+        assert done.code == 0, done.out
+        turns = [text.partition("\nPLAY RECAP ")[0] for text in done.out.split("\nPLAY [turn] ")[1:]]
+        return [Turn(len(re.findall(r"^changed: ", text, re.M)), _told(text)) for text in turns]
+
     def environment(self) -> dict[str, str]:
         """The environment in which it runs."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "XDG_"))}
@@ -85,3 +116,10 @@ class Home:
         paths = (path for path in self.path.rglob("*") if not {".ansible", "__pycache__"} & set(path.parts))
         stats = ((path, path.lstat()) for path in paths if not path.is_dir() or path.is_symlink())
         return {str(path): (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in stats}
+
+
+def _told(text: str) -> str:
+    """What the last debug task of a play says."""
+    told = json.loads(text.rpartition(" => ")[2])["msg"]
+    assert isinstance(told, str)
+    return told

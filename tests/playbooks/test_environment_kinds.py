@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.jupyter_env import jupyter_python
-from tests.playbooks.plays import Home, Played
+from tests.playbooks.plays import Home
 from tests.session_site import PERSON
 
 HERE = platform.node()
@@ -23,6 +25,10 @@ HERE = platform.node()
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """An account with a module that brings JupyterLab, one that brings none, and a stand-in for conda."""
+    return _make_home(tmp_path)
+
+
+def _make_home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "home")
     made.path.mkdir()
     modules = tmp_path / "modules/lab"
@@ -61,12 +67,14 @@ def _kind(home: Home, kind: str, **more: object) -> dict[str, object]:
 
 def _thrice(home: Home, variables: dict[str, object]) -> None:
     """Check mode changes nothing, one run sets it up, the next has nothing to do."""
-    before = home.listing()
-    checked = home.role("jupyter_environment", "--check", "--diff", **variables)
-    assert (checked.code, home.listing()) == (0, before), checked.out
-    applied, again = (home.role("jupyter_environment", **variables) for _ in range(2))
-    assert (applied.code, applied.changed) == (0, checked.changed), applied.out
-    assert (again.code, again.changed) == (0, 0), again.out
+    ours = f"{home.path} ( -name .ansible -o -name __pycache__ ) -prune -o ! -type d -printf"
+    listing = ["find", *ours.split(), r"%p %M %s %T@\n"]
+    before = subprocess.run(listing, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout.strip()
+    roles = [variables] * 3
+    checked, applied, again = home.in_turn("jupyter_environment", *roles, show=shlex.join(listing), check=[0])
+    assert checked.shown == before
+    assert applied.changed == checked.changed > 0
+    assert (again.changed, again.shown) == (0, applied.shown)
 
 
 def _in_the_job(home: Home, *arguments: str) -> list[str]:
@@ -109,7 +117,7 @@ def test_a_session_runs_behind_a_command(home: Home) -> None:
     variables = _kind(home, "command", command=[str(stand_in)], python=str(jupyter_python()))
     _thrice(home, variables)
     assert _in_the_job(home, *SHOW) == ["inside", "-", "-"]
-    assert home.play("setup.yml", **variables).code == 0
+    assert home.role("jupyter_server").code == 0
     try:
         started = _session(home, "start", "--wait", "60")
         assert json.loads(_session(home, "status", "--json"))[0]["state"] == "ready", started
@@ -124,28 +132,39 @@ def _session(home: Home, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "message"),
-    [
-        ("module", {"modules": ["lab/jupytre"]},
-         f"the module lab/jupytre cannot be loaded on {HERE}: ERROR: Unable to locate a modulefile for 'lab/jupytre'"),
-        ("module", {"modules": ["lab/jupyter"], "prologue": "unset -f module"},
-         f"there is no module command on {HERE}, not even in a login shell. If the site has one, source what defines "
-         "it in jupyter_environment_prologue"),
-        ("module", {"modules": []}, "jupyter_environment_modules: is empty. Name the modules that bring jupyter"),
-        ("conda", {"path": "lab", "conda": "/opt/no-conda"}, f"there is no conda at /opt/no-conda on {HERE}"),
-        ("conda", {"path": "thesis", "conda": "~/../conda-stand-in"},
-         f"the conda environment thesis cannot be activated on {HERE}: EnvironmentNameNotFound: thesis"),
-        ("conda", {"path": "bare", "conda": "~/../conda-stand-in"},
-         "no JupyterLab in the conda environment bare: jupyterlab cannot be imported (ModuleNotFoundError: "),
-        ("command", {"command": ["no-such-runtime", "exec", "lab.sif"]}, f"there is no no-such-runtime on {HERE}"),
-        ("modul", {}, "modul is not a jupyter_environment_kind; did you mean module?"),
-    ],
-)  # fmt: skip
-def test_what_cannot_work_is_said_before_anything_changes(
-    home: Home, kind: str, more: dict[str, object], message: str
-) -> None:
-    run: Played = home.role("jupyter_environment", **_kind(home, kind, **more))
-    assert run.code != 0
-    assert message in run.out.replace("\\'", "'")
+REFUSED: list[tuple[str, dict[str, object], str]] = [
+    ("module", {"modules": ["lab/jupytre"]},
+     f"the module lab/jupytre cannot be loaded on {HERE}: ERROR: Unable to locate a modulefile for 'lab/jupytre'"),
+    ("module", {"modules": ["lab/jupyter"], "prologue": "unset -f module"},
+     f"there is no module command on {HERE}, not even in a login shell. If the site has one, source what defines "
+     "it in jupyter_environment_prologue"),
+    ("module", {"modules": []}, "jupyter_environment_modules: is empty. Name the modules that bring jupyter"),
+    ("conda", {"path": "lab", "conda": "/opt/no-conda"}, f"there is no conda at /opt/no-conda on {HERE}"),
+    ("conda", {"path": "thesis", "conda": "~/../conda-stand-in"},
+     f"the conda environment thesis cannot be activated on {HERE}: EnvironmentNameNotFound: thesis"),
+    ("conda", {"path": "bare", "conda": "~/../conda-stand-in"},
+     "no JupyterLab in the conda environment bare: jupyterlab cannot be imported (ModuleNotFoundError: "),
+    ("command", {"command": ["no-such-runtime", "exec", "lab.sif"]}, f"there is no no-such-runtime on {HERE}"),
+    ("modul", {}, "modul is not a jupyter_environment_kind; did you mean module?"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What one run of Ansible says of each of them, none of which may leave a trace."""
+    home = _make_home(tmp_path_factory.mktemp("refused"))
+    role = {"ansible.builtin.include_role": {"name": "hpc.jupyter.jupyter_environment"}}
+    say = {"name": "refused", "ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
+    tasks = [{"block": [{**role, "vars": _kind(home, kind, **more)}], "rescue": [say]} for kind, more, _ in REFUSED]
+    playbook = home.path.parent / "refused.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    run = home.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
     assert not (home.root / "environment.sh").exists()
+    said = run.out.split("\nTASK [refused] ")[1:]
+    assert len(said) == len(REFUSED), run.out
+    return [json.loads(text.partition(" => ")[2].partition("\n}")[0] + "}")["msg"] for text in said]
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=[f"{kind}-{text[:40]}" for kind, _, text in REFUSED])
+def test_what_cannot_work_is_said_before_anything_changes(refusals: list[str], number: int) -> None:
+    assert REFUSED[number][2] in refusals[number]

@@ -58,8 +58,11 @@ def _existing() -> dict[str, object]:
 
 
 def _hash(home: Home) -> str:
-    config = json.loads((home.server / "jupyter_server_config.json").read_text())
-    found = config.get("PasswordIdentityProvider", {}).get("hashed_password", "")
+    return _hashed((home.server / "jupyter_server_config.json").read_text())
+
+
+def _hashed(config: str) -> str:
+    found = json.loads(config).get("PasswordIdentityProvider", {}).get("hashed_password", "")
     assert isinstance(found, str)
     return found
 
@@ -148,22 +151,26 @@ def test_an_environment_that_is_not_ours_is_left_alone(account: Account, tmp_pat
 
 
 def test_an_existing_environment_is_used_and_not_changed(home: Home) -> None:
-    first, second = (home.role("jupyter_environment", **_existing()) for _ in range(2))
-    assert (first.code, second.code, second.changed) == (0, 0, 0), first.out + second.out
-    assert f"export HPC_JUPYTER_PYTHON={jupyter_python()}" in (home.root / "environment.sh").read_text()
+    script = home.root / "environment.sh"
+    _first, second = home.in_turn("jupyter_environment", *[_existing()] * 2, show=f"cat {script}")
+    assert second.changed == 0
+    assert f"export HPC_JUPYTER_PYTHON={jupyter_python()}" in second.shown
     assert not (home.root / "venv").exists()
 
 
 def test_a_password_is_kept_until_it_changes(home: Home) -> None:
-    assert home.role("jupyter_server", jupyter_server_password=PASSWORD).code == 0
-    made = _hash(home)
-    assert made.startswith("argon2:$argon2id$")
-    assert home.role("jupyter_server", jupyter_server_password=PASSWORD).changed == 0
-    assert _hash(home) == made
-    assert home.role("jupyter_server", jupyter_server_password=f"{PASSWORD}2").changed == 1
-    assert _hash(home) != made
-    assert home.role("jupyter_server").changed == 1
-    assert _hash(home) == ""
+    given: list[dict[str, object]] = [
+        {"jupyter_server_password": PASSWORD}, {"jupyter_server_password": PASSWORD},
+        {"jupyter_server_password": f"{PASSWORD}2"}, {},
+    ]  # fmt: skip
+    made, kept, other, none = home.in_turn(
+        "jupyter_server", *given, show=f"cat {home.server / 'jupyter_server_config.json'}"
+    )
+    assert _hashed(made.shown).startswith("argon2:$argon2id$")
+    assert (kept.changed, kept.shown) == (0, made.shown)
+    assert other.changed == 1
+    assert _hashed(other.shown) not in ("", _hashed(made.shown))
+    assert (none.changed, _hashed(none.shown)) == (1, "")
 
 
 @pytest.mark.parametrize(
