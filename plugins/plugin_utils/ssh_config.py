@@ -96,6 +96,16 @@ class Files:
         return os.path.join(self.directory, "node_known_hosts")
 
     @property
+    def node_aliases(self) -> str:
+        """The nodes in ``nodes`` by the names that a person types, ``CLUSTER-NODE``; included from ``~/.ssh``."""
+        return os.path.join(self.directory, "node_aliases")
+
+    @property
+    def identity(self) -> str:
+        """The keys to log in with, where the role ``jupyter_access`` has settled them."""
+        return os.path.join(self.directory, "identity")
+
+    @property
     def control(self) -> str:
         """The socket of the login master."""
         return os.path.join(self.directory, "control")
@@ -148,9 +158,16 @@ def render(
         _login(cluster, directory=directory, always=always),
         *(_gateway(cluster, index, always=always) for index in range(len(cluster.gateways))),
         _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [f'Include "{Files(directory).nodes}"']),
+        _block("*", [f'Include "{Files(directory).identity}"']),
         *_own(cluster, own_configs),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def login_options(cluster: Cluster, *, directory: str, openssh: tuple[int, int] = (9, 2)) -> list[str]:
+    """What ``ssh_config`` says of the login host, one option a line."""
+    block = _login(cluster, directory=directory, always=_always(openssh))
+    return [line.strip() for line in block.splitlines()[1:]]
 
 
 def gateway_alias(cluster: Cluster, index: int) -> str:
@@ -198,6 +215,7 @@ def record_node_keys(directory: str, node: str, keys: Sequence[str], *, addresse
     make_private_directory(directory)
     _write(files.node_known_hosts, "".join(f"{line}\n" for line in known))
     _write(files.nodes, _nodes(files, known))
+    _write(files.node_aliases, _node_aliases(files, known))
 
 
 @functools.cache
@@ -303,6 +321,15 @@ def _wrapper(files: Files, lines: Sequence[str]) -> str:
 def _nodes(files: Files, known: Sequence[str]) -> str:
     names = sorted({name for line in known for name in _names(line)})
     return _block(",".join(names), [f'Include "{files.node_options}"']) + "\n" if names else ""
+
+
+def _node_aliases(files: Files, known: Sequence[str]) -> str:
+    cluster = os.path.basename(files.directory).rpartition("@")[2]
+    names = sorted({_names(line)[0] for line in known})
+    common = [f'Include "{files.node_options}"', f'Include "{files.identity}"']
+    return "".join(
+        _block(f"{cluster}-{name}", [f"HostName {name}", f"HostKeyAlias {name}", *common]) + "\n" for name in names
+    )
 
 
 def _node(name: object) -> str:
