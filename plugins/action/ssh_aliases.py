@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import json
 import os
 import shutil
+import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -19,6 +22,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import close_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, openssh_version, state_directory
+
+_HOLDER_SECONDS = 15.0
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
@@ -85,8 +90,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             return []
         if not self._task.check_mode:
             close_master(Files(directory))
+            _await_holders(directory)
             shutil.rmtree(directory)
-            _remove_empty(os.path.dirname(directory))
+            _remove_last(os.path.dirname(directory))
         return [{"before": f"{directory}: what this machine keeps of {cluster.account}\n", "after": ""}]
 
     def _held(self, place: Place, *, wanted: bool) -> contextlib.AbstractContextManager[None]:
@@ -130,6 +136,24 @@ def _why_no_names(cluster: Cluster, place: Place, others: dict[str, bytes], *, k
     if not known and own_ssh.defined_by_person(place, cluster.name):
         return [f"{place.config} has a host {cluster.name} of its own, which is left as it is"]
     return []
+
+
+def _await_holders(directory: str) -> None:
+    """The session has ended, so that whoever holds a forward to it ends too, and writes that down here."""
+    deadline = time.monotonic() + _HOLDER_SECONDS
+    for path in glob.glob(os.path.join(glob.escape(directory), "*.session.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(path, encoding="utf-8") as stream:
+            pid = int(json.load(stream)["holder"]["pid"])
+            while pid > 0 and time.monotonic() < deadline:
+                os.kill(pid, 0)  # raises once it is gone
+                time.sleep(0.1)
+
+
+def _remove_last(base: str) -> None:
+    """What the command keeps for all accounts goes with the last of them."""
+    if os.path.isdir(base) and os.listdir(base) == [".ansible"]:
+        shutil.rmtree(os.path.join(base, ".ansible"))
+    _remove_empty(base)
 
 
 def _remove_empty(directory: str) -> None:

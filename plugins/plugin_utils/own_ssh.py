@@ -207,7 +207,7 @@ def locked(place: Place) -> Iterator[None]:
     """Accounts of one play are done at the same time, and share these files; our directory goes when it is empty."""
     make_private_directory(place.directory)
     path = os.path.join(place.directory, ".lock")
-    with open(path, "ab") as lock:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
         if not os.path.exists(place.aliases):
