@@ -241,7 +241,7 @@ def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
         f'ControlPath "{Files(directory).control}"',
         "ControlPersist 10m",
         f"ConnectTimeout {_LATER_HOP_SECONDS if gateways else _HOP_SECONDS}",
-        *_pinned(cluster.pins(host)),
+        *pinned(cluster.pins(host)),
         *always,
     ])
 
@@ -256,7 +256,7 @@ def _gateway(cluster: Cluster, index: int, *, always: list[str]) -> str:
         "ControlMaster no",
         "ControlPath none",
         f"ConnectTimeout {_LATER_HOP_SECONDS if index else _HOP_SECONDS}",
-        *_pinned(cluster.pins(gateway.host)),
+        *pinned(cluster.pins(gateway.host)),
         *always,
     ])
 
@@ -279,7 +279,8 @@ def _always(openssh: tuple[int, int]) -> list[str]:
     return [*_ALWAYS, *(_SINCE_8_7 if openssh >= (8, 7) else [])]
 
 
-def _pinned(pins: Sequence[Pin]) -> list[str]:
+def pinned(pins: Sequence[Pin]) -> list[str]:
+    """The options that let no key in but those with these fingerprints; none where none are published."""
     if not pins:
         return []
     kinds = sorted({pin.kind for pin in pins})
