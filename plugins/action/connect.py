@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
@@ -53,8 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             raise AnsibleActionFail(str(error)) from None
 
     def _connect(self, task_vars: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        account = task_vars["inventory_hostname"]
-        cluster = Cluster.from_facts(self._facts(task_vars), account=account)
+        cluster = account_cluster(self, task_vars)
         if cluster.local:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
         self._check_connection(cluster)
@@ -64,11 +64,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             trust(cluster, files, arguments["record"])
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
         return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
-
-    def _facts(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The cluster's facts with their templates rendered; the connection as Ansible has settled it."""
-        facts = {name: self._templar.template(value) for name, value in _ours(task_vars).items() if _is_fact(name)}
-        return {**facts, "ansible_connection": self._connection.transport}
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""
@@ -116,10 +111,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             return open_master(cluster, files, timeout_seconds=seconds)
         with answering(cluster, files, password=str(password)) as askpass:
             return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
-
-
-def _is_fact(name: str) -> bool:
-    return name.startswith("hpc_") or name == "ansible_user"
 
 
 def _ours(task_vars: Mapping[str, Any]) -> dict[str, Any]:

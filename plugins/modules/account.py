@@ -39,6 +39,13 @@ options:
     description: Whether to make what sessions need below O(root) as well, as with O(account).
     type: bool
     default: false
+  state:
+    description:
+      - With V(absent), everything of ours is removed, O(root) itself unless it holds something else.
+      - Directories above it, up to the home directory, go if they are empty then.
+    type: str
+    choices: [present, absent]
+    default: present
   cluster:
     description: The cluster's name.
     type: str
@@ -69,10 +76,15 @@ root:
   returned: success
   type: str
   sample: /home/alice/.local/share/hpc-jupyter/cori
+kept:
+  description: What is in O(root) and not ours.
+  returned: when O(state=absent)
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import account
+from ansible_collections.hpc.jupyter.plugins.module_utils import account, removal
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 
 ARGUMENTS = {
@@ -80,6 +92,7 @@ ARGUMENTS = {
     "allow_root": {"type": "bool", "default": False},
     "account": {"type": "str", "default": ""},
     "sessions": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
@@ -90,9 +103,18 @@ def main() -> None:
     """Check the account, then make what is missing."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        module.exit_json(**_run(module))
+        module.exit_json(**(_remove if module.params["state"] == "absent" else _run)(module))
     except (HpcJupyterError, OSError) as error:
         module.fail_json(msg=str(error))
+
+
+def _remove(module: AnsibleModule) -> dict[str, object]:
+    layout = account.layout(module.params["root"])
+    planned = removal.plan(layout, cluster=module.params["cluster"], account=module.params["account"])
+    if not module.check_mode:
+        removal.apply(planned)
+    diff = [{"before_header": path, "after_header": path, "before": "there\n", "after": ""} for path in planned.remove]
+    return {"changed": bool(planned.remove), "root": layout.root, "kept": list(planned.kept), "diff": diff}
 
 
 def _run(module: AnsibleModule) -> dict[str, object]:

@@ -106,6 +106,16 @@ class Files:
         return os.path.join(self.directory, "node_known_hosts")
 
     @property
+    def node_aliases(self) -> str:
+        """The nodes in ``nodes`` by the names that a person types, ``CLUSTER-NODE``; included from ``~/.ssh``."""
+        return os.path.join(self.directory, "node_aliases")
+
+    @property
+    def identity(self) -> str:
+        """The keys to log in with, where the role ``jupyter_access`` has settled them."""
+        return os.path.join(self.directory, "identity")
+
+    @property
     def control(self) -> str:
         """The socket of the login master."""
         return os.path.join(self.directory, "control")
@@ -170,9 +180,16 @@ def render(
         _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [
             f'Include "{Files(directory).sessions}/*"', f'Include "{Files(directory).nodes}"',
         ]),
+        _block("*", [f'Include "{Files(directory).identity}"']),
         *_own(cluster, own_configs),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def login_options(cluster: Cluster, *, directory: str, openssh: tuple[int, int] = (9, 2)) -> list[str]:
+    """What ``ssh_config`` says of the login host, one option a line."""
+    block = _login(cluster, directory=directory, always=_always(openssh))
+    return [line.strip() for line in block.splitlines()[1:]]
 
 
 def gateway_alias(cluster: Cluster, index: int) -> str:
@@ -231,6 +248,7 @@ def record_node_keys(directory: str, node: str, keys: Sequence[str], *, addresse
     make_private_directory(directory)
     _write(files.node_known_hosts, "".join(f"{line}\n" for line in known))
     _write(files.nodes, _nodes(files, known))
+    _write(files.node_aliases, _node_aliases(files, known))
 
 
 @functools.cache
@@ -256,7 +274,7 @@ def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
         f'ControlPath "{Files(directory).control}"',
         "ControlPersist 10m",
         f"ConnectTimeout {_LATER_HOP_SECONDS if gateways else _HOP_SECONDS}",
-        *_pinned(cluster.pins(host)),
+        *pinned(cluster.pins(host)),
         *always,
     ])
 
@@ -271,7 +289,7 @@ def _gateway(cluster: Cluster, index: int, *, directory: str, always: list[str])
         "ControlMaster no",
         "ControlPath none",
         f"ConnectTimeout {_LATER_HOP_SECONDS if index else _HOP_SECONDS}",
-        *_pinned(cluster.pins(gateway.host)),
+        *pinned(cluster.pins(gateway.host)),
         *always,
     ])
 
@@ -314,7 +332,8 @@ def _always(openssh: tuple[int, int]) -> list[str]:
     return [*_ALWAYS, *(_SINCE_8_7 if openssh >= (8, 7) else [])]
 
 
-def _pinned(pins: Sequence[Pin]) -> list[str]:
+def pinned(pins: Sequence[Pin]) -> list[str]:
+    """The options that let no key in but those with these fingerprints; none where none are published."""
     if not pins:
         return []
     kinds = sorted({pin.kind for pin in pins})
@@ -356,6 +375,15 @@ def _wrapper(files: Files, lines: Sequence[str]) -> str:
 def _nodes(files: Files, known: Sequence[str]) -> str:
     names = sorted({name for line in known for name in _names(line)})
     return _block(",".join(names), [f'Include "{files.node_options}"']) + "\n" if names else ""
+
+
+def _node_aliases(files: Files, known: Sequence[str]) -> str:
+    cluster = os.path.basename(files.directory).rpartition("@")[2]
+    names = sorted({_names(line)[0] for line in known})
+    common = [f'Include "{files.node_options}"', f'Include "{files.identity}"']
+    return "".join(
+        _block(f"{cluster}-{name}", [f"HostName {name}", f"HostKeyAlias {name}", *common]) + "\n" for name in names
+    )
 
 
 def _node(name: object) -> str:

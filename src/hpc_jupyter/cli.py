@@ -226,6 +226,22 @@ def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return _show(context, command.run(context, account, variables, secrets))
 
 
+@cli.command(
+    short_help="Write a folder for a person without Python, or with Windows.",
+    epilog=_examples("hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"),
+)
+@decorators.account
+@click.option("--directory", default="", metavar="DIR", help="Where; by default hpc-jupyter-ACCOUNT, here.")
+@decorators.common
+@click.pass_context
+def kit(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Write a folder with which plain ssh is enough: an ssh config, programs that connect, and a page that explains."""
+    from hpc_jupyter.commands import kit as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, account, values["directory"]))
+
+
 @cli.command(hidden=True)
 @decorators.account
 @decorators.session

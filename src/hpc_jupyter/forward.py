@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from itertools import pairwise
 from typing import IO
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel, control, listens, master_pid
@@ -28,6 +29,8 @@ _PROBE_SECONDS = 20.0
 _RIDING_PROBE_SECONDS = 8.0
 _PAUSE_SECONDS = 0.05
 _TAKEN = re.compile(r"Address already in use|cannot listen to port|Could not request local forwarding", re.IGNORECASE)
+_NONE_LISTENS = re.compile("Could not request local forwarding")
+_NOT_LISTENING = re.compile(r"cannot listen to port: (\d+)")
 _REFUSED = re.compile(r"open failed: (?:administratively prohibited|connect failed)[^\n]*")
 
 
@@ -136,6 +139,14 @@ class OwnSsh(Forward):
             if time.monotonic() > deadline:
                 raise SshFailed(f"{self.stderr}\nssh did not get through within {seconds:.0f} seconds")
             time.sleep(_PAUSE_SECONDS)
+        self._check_listens()
+
+    def _check_listens(self) -> None:
+        """ssh goes on where it could not listen on one of several ports; it says so before it says that it is up."""
+        text = self.stderr
+        listens = [words[1].split(":")[1] for words in pairwise(self.route.argv) if words[0] == "-L"]
+        if _NONE_LISTENS.search(text) or set(listens) & set(_NOT_LISTENING.findall(text)):
+            raise PortTaken(text)
 
     def close(self) -> None:
         """End ssh, its jump processes with it."""

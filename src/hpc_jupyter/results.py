@@ -139,6 +139,26 @@ class Logs:
 
 
 @dataclass(frozen=True)
+class Kit:
+    """A folder that was written, or was as it should be already."""
+
+    account: str
+    directory: str
+    files: tuple[str, ...]
+    changed: bool
+    code = Exit.OK
+
+    def to_json(self) -> Any:
+        """The object that ``--json`` prints."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Where it is, and where to begin."""
+        state = "is written" if self.changed else "is there already, as it should be"
+        return [f"The kit of {self.account} {state}: {self.directory}", "Begin with its index.html; it holds no secret"]
+
+
+@dataclass(frozen=True)
 class AccountLine:
     """One account of the inventory."""
 

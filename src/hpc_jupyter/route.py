@@ -41,6 +41,8 @@ _OPTIONS = (
     "ControlMaster=no",
     "ControlPath=none",
     "GatewayPorts=no",
+    # A LocalForward of the person's own may be taken by another of their logins; whether ours is there is looked at.
+    "ExitOnForwardFailure=no",
     "StdinNull=yes",
     "PermitLocalCommand=yes",
     f"LocalCommand=echo {LISTENS}",

@@ -26,7 +26,7 @@ def test_a_node_is_reached_by_an_ssh_of_our_own() -> None:
     route = plan(RECORD, CLUSTER, config="/state/ssh_config", port=20123)
     assert route.argv == (
         "ssh", "-T", "-a", "-x", "-o", "BatchMode=yes", "-o", "ControlMaster=no", "-o", "ControlPath=none",
-        "-o", "GatewayPorts=no", "-o", "StdinNull=yes",
+        "-o", "GatewayPorts=no", "-o", "ExitOnForwardFailure=no", "-o", "StdinNull=yes",
         "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo hpc-jupyter-forward-listens",
         "-F", "/state/ssh_config", "-N", "-o", "ExitOnForwardFailure=yes",
         "-L", "127.0.0.1:20123:/tmp/hpcj-x/s", "--", "c2",

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action hpc.jupyter.authorized_key: the person's key on the account and on the gateways before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import authorized_keys as shell
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import run_remote
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
+
+_VERBS = {"present": "add", "absent": "remove"}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+    """Add the key or remove it, then see which hops let its owner in without a password."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """All of it goes over the login master, and over connections to the gateways."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
+            argument_spec={
+                "public_key": {"type": "str", "required": True, "no_log": False},
+                "state": {"type": "str", "choices": sorted(_VERBS), "default": "present"},
+                "gateways": {"type": "bool", "default": True},
+            }
+        )
+        try:
+            cluster = account_cluster(self, task_vars or {})
+            if cluster.local:
+                return {**result, "changed": False, "asking": []}
+            return {**result, **self._run(cluster, Files(state_directory(cluster.account)), arguments)}
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+
+    def _run(self, cluster: Cluster, files: Files, arguments: dict[str, Any]) -> dict[str, Any]:
+        public, verb = arguments["public_key"], _VERBS[arguments["state"]]
+        way = hops(cluster)
+        changed = [str(way[-1])] if self._on_account(cluster, files, verb, public) else []
+        gateways = list(range(len(cluster.gateways))) if arguments["gateways"] and public else []
+        if verb == "remove":  # the way to a gateway leads through those before it
+            gateways.reverse()
+        asking: list[str] = []
+        with self._asked(cluster, files) as asked:
+            changed += [
+                str(way[index]) for index in gateways
+                if self._on_gateway(cluster, files, verb, public, index=index, asked=asked)
+            ]
+            if verb == "add" and not self._task.check_mode:
+                asking = _asking(cluster, asked)
+        return {"changed": bool(changed), "asking": asking, "diff": _diff(changed, public, verb=verb)}
+
+    def _on_account(self, cluster: Cluster, files: Files, verb: str, public: str) -> bool:
+        if verb == "add" and not public:  # the key would be made first, which a check does not
+            return True
+        answer = run_remote(cluster, files, self._argv(verb, public, cluster))
+        where = f"{cluster.name}: login host {cluster.login_hosts[0]}"
+        return self._would(verb, shell.parse(answer.stdout, where=where))
+
+    def _on_gateway(
+        self, cluster: Cluster, files: Files, verb: str, public: str, *, index: int, asked: shell.Asked
+    ) -> bool:
+        """Only where the key is needed: a gateway may share the account's home, or let nobody run a command."""
+        batch = shell.Asked(files.batch_config, {})
+        if verb == "add" and shell.lets_in(cluster, index=index, asked=batch):
+            return False
+        said = shell.on_gateway(cluster, self._argv(verb, public, cluster), index=index, asked=asked)
+        try:
+            return self._would(verb, shell.parse(said, where=cluster.gateways[index].host))
+        except shell.KeyProblem:
+            return False
+
+    def _argv(self, verb: str, public: str, cluster: Cluster) -> list[str]:
+        also = f"hpc-jupyter-reverse-{cluster.name}" if verb == "remove" else ""
+        return shell.arguments("look" if self._task.check_mode else verb, public, also=also)
+
+    def _would(self, verb: str, answer: shell.Answer) -> bool:
+        if not self._task.check_mode:
+            return answer.changed
+        return answer.ours if verb == "remove" else answer.changed or not answer.there
+
+    @contextlib.contextmanager
+    def _asked(self, cluster: Cluster, files: Files) -> Iterator[shell.Asked]:
+        password = self._connection.get_option("password") if self._connection.transport == "ssh" else ""
+        if not password:
+            yield shell.Asked(files.batch_config, {})
+            return
+        with answering(cluster, files, password=str(password)) as askpass:
+            yield shell.Asked(files.once_config, {"SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force"})
+
+
+def _asking(cluster: Cluster, asked: shell.Asked) -> list[str]:
+    """The hops that do not let the key in; each is tried by itself, those before it in whatever way works."""
+    way = hops(cluster)
+    return [
+        str(hop)
+        for index, hop in enumerate(way)
+        if not shell.lets_in(cluster, index=index, asked=asked, key_only=True)
+    ]
+
+
+def _diff(changed: list[str], public: str, *, verb: str) -> dict[str, str]:
+    lines = "".join(f"~/.ssh/authorized_keys on {where}: {public or 'the new key'} {shell.MARK}\n" for where in changed)
+    return {"before": "", "after": lines} if verb == "add" else {"before": lines, "after": ""}

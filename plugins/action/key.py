@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action hpc.jupyter.key: the person's key, on the controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place, blocks, read
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+    """Find the key, make it if there is none, or remove the one that was made here."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Nothing of it happens on the account."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
+            argument_spec={
+                "path": {"type": "str", "default": "", "no_log": False},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            }
+        )
+        try:
+            if account_cluster(self, task_vars or {}).local:
+                return {**result, "changed": False, "path": "", "public_key": ""}
+            done = self._present if arguments["state"] == "present" else self._absent
+            return {**result, **done(arguments["path"])}
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+
+    def _present(self, path: str) -> dict[str, Any]:
+        key = keys.find(path, ssh_directory=Place.at_home().ssh)
+        if key.made and not self._task.check_mode:
+            key = keys.make(key)
+        after = f"{key.path}: a new ed25519 key\n" if key.made else ""
+        return {"changed": key.made, "path": key.path, "public_key": key.public,
+                "diff": {"before": "", "after": after}}
+
+    def _absent(self, path: str) -> dict[str, Any]:
+        """Another account that was set up from here may need it."""
+        place = Place.at_home()
+        found = keys.made_here(place.ssh, path)
+        if not found or blocks(read(place.aliases) or b""):
+            return {"changed": False, "path": found}
+        if not self._task.check_mode:
+            keys.remove_made(found)
+        return {"changed": True, "path": found, "diff": {"before": f"{found}: made by hpc.jupyter\n", "after": ""}}

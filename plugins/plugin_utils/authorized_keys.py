@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One line in ``authorized_keys``, on an account or a gateway, by a POSIX shell: a gateway may have no Python.
+
+A key is the same whatever its options and comment are. The comment of a line that was added here says what else was
+made for it, so that removing it leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gateway_alias
+
+MARK = "hpc.jupyter"
+_PUBLIC = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]{32,8192}={0,2}")
+_SECONDS = 60.0
+_LET_IN = re.compile(r"(?m)^Authenticated to ")
+
+SCRIPT = r"""
+set -u
+umask 077
+LC_ALL=C
+export LC_ALL
+verb=$1 key=$2 mark=$3 also=$4
+file=.ssh/authorized_keys
+
+fail() { echo "problem $*"; exit 0; }
+loose() { find "$1" -prune \( -perm -020 -o -perm -002 \) -print; }
+
+# The numbers of the lines to look at: `key` those with the key, `ours` those of them that were added here.
+lines() {
+    [ -f "$file" ] || return 0
+    awk -v which="$1" -v key="$key" -v mark="$mark" -v also="$also" '
+        { line = $0; gsub(/[ \t\r]+/, " ", line); sub(/^ /, "", line); sub(/ $/, "", line) }
+        line == "" || line ~ /^#/ { next }
+        { last = line; sub(/.* /, "", last); note = last; sub(/,.*/, "", note) }
+        { has = key != "" && index(" " line " ", " " key " ") }
+        which == "key" && has { print NR }
+        which == "ours" && ((has && note == mark) || (also != "" && last == also)) { print NR }
+        which == "note" && has && note == mark { print last }' "$file"
+}
+
+check() {
+    cd || fail "the home directory cannot be entered"
+    if [ -e .ssh ] || [ -L .ssh ]; then
+        [ -d .ssh ] || fail "~/.ssh is not a directory"
+        [ -O .ssh ] || fail "~/.ssh belongs to another user"
+    fi
+    if [ -L "$file" ]; then
+        file=$(readlink -f "$file") || fail "~/.ssh/authorized_keys is a link that leads nowhere"
+    fi
+    [ -e "$file" ] || return 0
+    [ -f "$file" ] || fail "~/.ssh/authorized_keys is not a file"
+    [ -O "$file" ] || fail "~/.ssh/authorized_keys belongs to another user"
+    [ -r "$file" ] && [ -w "$file" ] || fail "~/.ssh/authorized_keys cannot be written to"
+}
+
+fresh() {
+    new=$(mktemp "$file.XXXXXX") || fail "~/.ssh cannot be written to: is the disk or the quota full?"
+    [ ! -e "$file" ] || cp -p "$file" "$new" || broken
+}
+
+broken() { rm -f "$new"; fail "~/.ssh/authorized_keys could not be written: is the disk or the quota full?"; }
+
+add() {
+    note=$mark
+    [ -e "$file" ] || note="$note,file"
+    [ -d .ssh ] || { note="$note,directory"; mkdir .ssh || fail "~/.ssh could not be made"; }
+    fresh
+    if [ -s "$new" ] && [ -n "$(tail -c 1 "$new")" ]; then
+        note="$note,newline"
+        echo >>"$new" || broken
+    fi
+    printf '%s %s\n' "$key" "$note" >>"$new" || broken
+    [ "$(tail -n 1 "$new")" = "$key $note" ] || broken
+    chmod u+rw,go-w "$new" && mv -f "$new" "$file" || broken
+    command -v restorecon >/dev/null 2>&1 && restorecon -R .ssh >/dev/null 2>&1
+    return 0
+}
+
+remove() {
+    note=$(lines note | tail -n 1)
+    numbers=$(lines ours)
+    last=$(awk 'END { print NR }' "$file")
+    fresh
+    script=
+    for number in $numbers; do script="$script${number}d;"; done
+    sed "$script" "$file" >"$new" || broken
+    case ",$note,:$(echo $numbers)" in
+        *,newline,*" $last" | *,newline,*":$last") shorten ;;
+    esac
+    case ",$note,:$(test -s "$new" && echo kept)" in
+        *,file,*:) rm -f "$new" "$file" ;;
+        *) mv -f "$new" "$file" || broken ;;
+    esac
+    case ",$note," in *,directory,*) rmdir .ssh 2>/dev/null ;; esac
+    return 0
+}
+
+shorten() {
+    size=$(wc -c <"$new")
+    cp -p "$new" "$new.cut" && head -c $((size - 1)) "$new" >"$new.cut" && mv -f "$new.cut" "$new" || broken
+}
+
+tighten() {
+    for path in .ssh "$file"; do
+        if [ -e "$path" ] && [ -n "$(loose "$path")" ]; then
+            changed=yes
+            [ "$verb" = look ] || chmod go-w "$path" || fail "the mode of $path could not be changed"
+        fi
+    done
+}
+
+changed=no
+check
+there=no ours=no
+[ -z "$(lines key)" ] || there=yes
+[ -z "$(lines ours)" ] || ours=yes
+case $verb in
+    add)
+        [ $there = yes ] || { add; changed=yes there=yes; }
+        tighten ;;
+    remove)
+        [ $ours = no ] || { remove; changed=yes ours=no; }
+        [ -n "$(lines key)" ] || there=no ;;
+    look)
+        tighten ;;
+esac
+echo "answer $changed $there $ours"
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found and done: ``changed`` something, the key was ``there`` at the end, a line was ``ours``."""
+
+    changed: bool
+    there: bool
+    ours: bool
+
+
+class KeyProblem(HpcJupyterError):
+    """``authorized_keys`` could not be read or changed."""
+
+
+def arguments(verb: str, public: str, *, also: str = "") -> list[str]:
+    """The argv that adds, removes or looks for ``public``; ``also`` is the comment of a line to remove as well."""
+    if public and not _PUBLIC.fullmatch(public):
+        raise BadInput("public_key", f"{public!r} is not TYPE BASE64")
+    return ["/bin/sh", "-c", SCRIPT, "sh", verb, public, MARK, also]
+
+
+def parse(text: str, *, where: str) -> Answer:
+    """What the script has said; raises ``KeyProblem``."""
+    lines = text.strip().splitlines()
+    word, _space, rest = lines[-1].partition(" ") if lines else ("", "", "")
+    if word == "answer" and len(rest.split()) == 3:
+        return Answer(*(part == "yes" for part in rest.split()))
+    said = rest if word == "problem" else f"the shell there did not do what it was told: {' '.join(lines)[-200:]}"
+    raise KeyProblem(f"{where}: {said}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How ssh is to be run: over which configuration, and with what in its environment."""
+
+    config: str
+    environment: Mapping[str, str]
+
+
+def lets_in(cluster: Cluster, *, index: int, asked: Asked, key_only: bool = False) -> bool:
+    """Whether the hop at ``index`` lets us in; with ``key_only``, without a password at this hop."""
+    options = ["-o", "PreferredAuthentications=publickey,gssapi-with-mic,hostbased"] if key_only else []
+    done = _ssh(cluster, index=index, asked=asked, options=options, script="exit 0\n")
+    return len(_LET_IN.findall(done.stderr)) > index
+
+
+def on_gateway(cluster: Cluster, argv: Sequence[str], *, index: int, asked: Asked) -> str:
+    """What a command prints on a gateway; empty if the gateway runs no commands."""
+    nonce = secrets.token_hex(16)
+    script = f"printf '\\n%s begin\\n' {nonce}\n{shlex.join(argv)} </dev/null\nprintf '\\n%s end\\n' {nonce}\nexit 0\n"
+    done = _ssh(cluster, index=index, asked=asked, options=[], script=script)
+    found = re.search(rf"{nonce} begin\n(.*)\n{nonce} end\n", done.stdout, re.DOTALL)
+    return found[1] if found else ""
+
+
+def _ssh(
+    cluster: Cluster, *, index: int, asked: Asked, options: list[str], script: str
+) -> subprocess.CompletedProcess[str]:
+    alias = cluster.name if index == len(hops(cluster)) - 1 else gateway_alias(cluster, index)
+    alone = ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ClearAllForwardings=yes"]
+    argv = ["ssh", "-T", "-F", asked.config, *alone, *options, "--", alias, "exec /bin/sh -s"]
+    with tempfile.TemporaryFile("w+") as stdin:
+        stdin.write(script)
+        stdin.seek(0)
+        process = subprocess.Popen(
+            argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+            start_new_session=True, env={**os.environ, **asked.environment},
+        )
+        try:
+            stdout, stderr = process.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)

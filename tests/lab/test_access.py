@@ -1,0 +1,118 @@
+"""From an account with nothing but a password to a notebook by plain ssh, and back without a trace."""
+
+import dataclasses
+import os
+import re
+import time
+from collections.abc import Iterator
+from subprocess import PIPE, STDOUT
+
+import pytest
+
+from hpclab import Lab, topologies
+from tests import laptop
+
+_HOMES = tuple(dataclasses.replace(home, key=False, authorized=()) for home in topologies.SLURM.homes)
+_PASSWORDS = dataclasses.replace(topologies.SLURM, homes=_HOMES)
+_WORD = ("--connection-password-file", "word")
+_PERSONS = "Host *\n    ForwardX11 no\n"
+
+
+@pytest.fixture(scope="module")
+def password_lab() -> Iterator[Lab]:
+    """Gateway, login hosts and nodes, on which nobody has a key."""
+    with laptop.up(f"access-{os.getpid()}", topology=_PASSWORDS) as lab:
+        yield lab
+
+
+@pytest.fixture
+def alice(password_lab: Lab) -> laptop.Laptop:
+    """Alice, who has written down her password, and a line of ssh configuration of her own."""
+    person = laptop.Laptop(password_lab)
+    person.write_inventory()
+    client = password_lab.host("client")
+    _write_word(person)
+    client.run(["sh", "-c", f"mkdir -pm 700 ~/.ssh && printf '{_PERSONS}' >~/.ssh/config"], user="alice")
+    client.run(["mkdir", "-p", "/home/alice/.ansible/tmp"], user="alice")  # ansible's own, which it leaves behind
+    return person
+
+
+def _homes(lab: Lab) -> dict[str, str]:
+    """Every file of each of her homes, with its mode and content."""
+    listed = "cd; find . -path ./.ansible -prune -o -printf '%p %M %l\\n' | sort"
+    argv = ["sh", "-c", f"{listed}; find . -type f -exec sha256sum {{}} + | sort"]
+    return {name: lab.host(name).run(argv, user="alice").stdout for name in ("client", "gate", "login1")}
+
+
+def _ssh(person: laptop.Laptop, *words: str) -> str:
+    """What she gets by plain ssh, without typing anything."""
+    argv = ["ssh", "-o", "BatchMode=yes", *words]
+    return person.lab.host("client").run(argv, user=person.user, check=False).stdout.strip().rpartition("\n")[2]
+
+
+def _by_kit(person: laptop.Laptop, *words: str) -> str:
+    """Run the kit's ``connect.sh`` until the session answers on its port; gives the answer's first line."""
+    client = person.lab.host("client")
+    with client.popen(["kit/connect.sh", *words], user=person.user, stdout=PIPE, stderr=STDOUT) as process:
+        try:
+            deadline = time.monotonic() + 90
+            while time.monotonic() < deadline and process.poll() is None:
+                argv = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{_port(person)}/"]
+                answer = client.run(argv, user=person.user, check=False).stdout
+                if answer not in ("", "000"):
+                    return answer
+                time.sleep(0.3)
+        finally:
+            process.interrupt()
+            told = process.communicate(timeout=30)[0]
+    raise AssertionError(told)
+
+
+def _port(person: laptop.Laptop) -> str:
+    found = re.search(r"HPC_JUPYTER_PORT:-(\d+)", person.lab.host("client").read("/home/alice/kit/connect.sh"))
+    assert found
+    return found[1]
+
+
+def _write_word(person: laptop.Laptop) -> None:
+    person.lab.host("client").write("/home/alice/word", "wonderland 7\n", owner="alice", mode=0o600)
+
+
+def _onboard(person: laptop.Laptop) -> None:
+    """The password is needed once; the second run has none, and changes nothing."""
+    person.play("onboard", *_WORD, *laptop.EXISTING, "--check", "--diff")
+    assert _ssh(person, "lab", "hostname") == ""
+    done = person.play("onboard", *_WORD, *laptop.EXISTING)
+    assert laptop.changed(done) > 5
+    assert "By hand: ssh lab" in done.stdout
+    assert "still asks for a password" not in done.stdout
+    assert "wonderland" not in done.stdout + done.stderr
+    person.lab.host("client").run(["rm", "word"], user="alice")
+    _ssh(person, "-O", "exit", "lab")
+    assert laptop.changed(person.play("onboard", *laptop.EXISTING)) == 0
+
+
+def _use(person: laptop.Laptop) -> None:
+    """By hand, and by the kit."""
+    _ssh(person, "-O", "exit", "lab")
+    assert _ssh(person, "lab", "hostname") in ("login1", "login2")
+    person.cli("launch", "alice@lab", "--detach", "--no-browser")
+    node = person.record()["node"]
+    assert _ssh(person, f"lab-{node}", "hostname") == node
+    person.cli("disconnect", "alice@lab")
+    person.cli("kit", "alice@lab", "--directory", "kit")
+    assert _by_kit(person) in ("302", "404")
+    person.lab.host("client").run(["rm", "-r", "kit"], user="alice")
+
+
+def test_from_a_password_to_a_key_and_back(alice: laptop.Laptop) -> None:
+    before = _homes(alice.lab)
+    _onboard(alice)
+    _use(alice)
+    done = alice.play("offboard", "-e", "jupyter_access_remove_key=true")
+    assert "alice@lab is removed" in done.stdout
+    _write_word(alice)
+    # What Jupyter and its programs leave in a person's home is the person's.
+    alice.lab.host("login1").run(["sh", "-c", "cd && rm -rf .ipython .npm .jupyter .local"], user="alice")
+    assert _homes(alice.lab) == before
+    assert _ssh(alice, "lab", "hostname") == ""

@@ -1,0 +1,81 @@
+"""onboard.yml and offboard.yml on this machine: what is done is undone, and what is misspelt is refused."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.jupyter_env import jupyter_python
+from tests.playbooks.plays import NAME, Home
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """An account on which nothing has been done, at a path that leaves room for a socket's name."""
+    directory = Path(tempfile.mkdtemp(prefix="hj-", dir="/tmp"))
+    made = Home(directory / "home")
+    made.path.mkdir()
+    yield made
+    shutil.rmtree(directory)
+
+
+def _existing() -> dict[str, object]:
+    prefix = jupyter_python().parent.parent
+    return {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
+
+
+def _everything(home: Home) -> list[str]:
+    return sorted(str(path) for path in home.path.rglob("*") if ".ansible" not in path.parts)
+
+
+def test_an_account_of_this_machine_is_onboarded_and_offboarded_without_a_trace(home: Home) -> None:
+    (home.path / "notes.txt").write_text("mine")
+    before = _everything(home)
+    assert home.play("onboard.yml", "--check", **_existing()).code == 0
+    assert _everything(home) == before
+    done = home.play("onboard.yml", **_existing())
+    assert f"Next: hpc-jupyter launch {NAME}" in done.out
+    assert home.root.is_dir()
+    assert not (home.path / ".ssh").exists()
+    assert home.play("onboard.yml", **_existing()).changed == 0
+    set_up = home.listing()
+    assert home.play("offboard.yml", "--check", "--diff").changed == 1
+    assert home.listing() == set_up
+    assert home.play("offboard.yml").changed == 1
+    assert _everything(home) == before
+    assert home.play("offboard.yml").changed == 0
+
+
+def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
+    assert home.play("onboard.yml", **_existing()).code == 0
+    assert home.play("launch.yml").code == 0
+    done = home.play("offboard.yml", "--diff")
+    assert done.code == 0, done.out
+    assert "+state: ended" in done.out
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize("playbook", ["onboard.yml", "offboard.yml"])
+def test_a_misspelt_variable_is_refused(home: Home, playbook: str) -> None:
+    played = home.play(playbook, jupyter_access_kye="x")
+    assert played.code != 0
+    assert "jupyter_access_kye is not a variable of this role; did you mean jupyter_access_key?" in played.out
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [((), 2), (("-l", NAME), 0), (("-e", "jupyter_access_all=true"), 0), (("--check",), 0)]
+)
+def test_removing_several_accounts_has_to_be_asked_for(home: Home, options: tuple[str, ...], code: int) -> None:
+    several = home.path.parent / "several.yml"
+    several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": {"ansible_connection": "local"}}}}))
+    played = home.play("offboard.yml", "-i", str(several), *options)
+    assert played.code == code, played.out
+    assert (
+        "this would remove 2 accounts with their sessions: name one (-l ACCOUNT), or add -e jupyter_access_all=true"
+    ) in played.out or code == 0

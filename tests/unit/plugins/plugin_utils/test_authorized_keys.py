@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.authorized_keys import (
+    Answer,
+    KeyProblem,
+    arguments,
+    parse,
+)
+
+KEY = "ssh-ed25519 " + "A" * 68
+OTHER = "ssh-rsa " + "B" * 372
+REVERSE = 'restrict,command="exit 1" ssh-ed25519 ' + "C" * 68 + " hpc-jupyter-reverse-lab"
+
+
+def run(home: Path, verb: str, key: str = KEY, also: str = "") -> Answer:
+    done = subprocess.run(
+        arguments(verb, key, also=also), env={"HOME": str(home), "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=60, check=True, cwd="/",
+    )
+    return parse(done.stdout, where="lab")
+
+
+def listing(home: Path) -> dict[str, tuple[str, bytes]]:
+    def describe(path: Path) -> tuple[str, bytes]:
+        return f"{stat.S_IMODE(path.stat().st_mode):o}", path.read_bytes() if path.is_file() else b""
+
+    return {str(path.relative_to(home)): describe(path) for path in home.rglob("*")}
+
+
+def put(home: Path, content: bytes | None, mode: int = 0o644) -> Path:
+    file = home / ".ssh" / "authorized_keys"
+    if content is not None:
+        file.parent.mkdir(mode=0o750)
+        file.write_bytes(content)
+        file.chmod(mode)
+    return file
+
+
+FILES = [None, b"", b"# none yet\n\n", f"{OTHER} me@home\n".encode(), f"{OTHER} me@home".encode(), b"\xff\xfe\r\n"]
+
+
+@pytest.mark.parametrize("before", FILES)
+def test_added_once_and_taken_back_without_a_trace(tmp_path: Path, before: bytes | None) -> None:
+    file = put(tmp_path, before)
+    was = listing(tmp_path)
+    assert run(tmp_path, "look") == Answer(changed=False, there=False, ours=False)
+    assert listing(tmp_path) == was
+    assert run(tmp_path, "add") == Answer(changed=True, there=True, ours=False)
+    assert file.read_bytes().startswith(before or b"")
+    assert file.read_bytes().splitlines()[-1].startswith(f"{KEY} hpc.jupyter".encode())
+    added = listing(tmp_path)
+    assert run(tmp_path, "add") == Answer(changed=False, there=True, ours=True)
+    assert listing(tmp_path) == added
+    assert run(tmp_path, "remove") == Answer(changed=True, there=False, ours=False)
+    assert listing(tmp_path) == was
+    assert not run(tmp_path, "remove").changed
+
+
+def test_what_is_made_is_private(tmp_path: Path) -> None:
+    run(tmp_path, "add")
+    assert {path: mode for path, (mode, _text) in listing(tmp_path).items()} == {
+        ".ssh": "700", ".ssh/authorized_keys": "600"
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [KEY, f"{KEY} me@laptop", f'from="10.0.0.0/8,*.example.org",command="a b" {KEY} me', "\t" + KEY.replace(" ", "  ")],
+)
+def test_a_key_is_the_same_with_options_and_comment(tmp_path: Path, line: str) -> None:
+    put(tmp_path, f"{OTHER}\n{line}\n".encode())
+    was = listing(tmp_path)
+    assert run(tmp_path, "add") == Answer(changed=False, there=True, ours=False)
+    assert run(tmp_path, "remove") == Answer(changed=False, there=True, ours=False)
+    assert listing(tmp_path) == was
+
+
+@pytest.mark.parametrize("line", [f"# {KEY}", KEY + "A", f"x{KEY}", OTHER])
+def test_another_line_is_not_the_key(tmp_path: Path, line: str) -> None:
+    put(tmp_path, f"{line}\n".encode())
+    assert run(tmp_path, "add").changed
+
+
+def test_a_file_that_others_may_write_is_tightened(tmp_path: Path) -> None:
+    put(tmp_path, f"{KEY}\n".encode(), mode=0o664)
+    assert run(tmp_path, "look").changed
+    assert run(tmp_path, "add").changed
+    assert listing(tmp_path)[".ssh/authorized_keys"][0] == "644"
+    assert not run(tmp_path, "add").changed
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    real = tmp_path / "dotfiles" / "keys"
+    real.write_text(f"{OTHER}\n")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "authorized_keys").symlink_to("../dotfiles/keys")
+    assert run(tmp_path, "add").changed
+    assert (tmp_path / ".ssh" / "authorized_keys").is_symlink()
+    assert real.read_text() == f"{OTHER}\n{KEY} hpc.jupyter\n"
+    assert [path.name for path in real.parent.iterdir()] == ["keys"]
+
+
+def test_the_key_of_the_way_back_goes_too(tmp_path: Path) -> None:
+    file = put(tmp_path, f"{OTHER}\n{REVERSE}\n{OTHER} x\n".encode())
+    assert run(tmp_path, "remove", key="", also="hpc-jupyter-reverse-lab").changed
+    assert file.read_text() == f"{OTHER}\n{OTHER} x\n"
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".ssh" / "authorized_keys").mkdir(parents=True)
+    with pytest.raises(KeyProblem) as told:
+        run(tmp_path, "add")
+    assert str(told.value) == "lab: ~/.ssh/authorized_keys is not a file"
+
+
+def test_a_shell_that_does_something_else_is_an_error() -> None:
+    with pytest.raises(KeyProblem, match="lab: the shell there did not do what it was told: Welcome"):
+        parse("Welcome\n", where="lab")
+
+
+def test_a_key_cannot_smuggle_lines_in() -> None:
+    with pytest.raises(BadInput, match="is not TYPE BASE64"):
+        arguments("add", f"{KEY}\n{OTHER}")
