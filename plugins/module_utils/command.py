@@ -27,6 +27,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
     SubmitRefused,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, page_of
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
@@ -146,6 +147,8 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         else:
             parser.add_argument(option, metavar=_METAVARS.get(item.name, item.name.upper()))
     parser.add_argument("--directory", default="", help="where notebooks open (default: the home directory)")
+    parser.add_argument("--interface", default="lab", choices=tuple(INTERFACES), help="what opens (default: lab)")
+    parser.add_argument("--nice", default=0, metavar="N", help="stand back for others on the node, 0 to 19")
     parser.add_argument("--idle-seconds", default=0, metavar="N", help="stop when nobody uses it for N seconds")
     parser.add_argument("--startup-seconds", default=180, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--offer", default="socket", choices=("socket", "loopback"),
@@ -195,7 +198,7 @@ def _request(options: argparse.Namespace, account: _Account) -> Request:
     return build(
         session=_name(options), account=account.account, cluster=account.cluster, scheduler=account.scheduler.name,
         resources=resources, directory=options.directory, offer=options.offer, idle_seconds=options.idle_seconds,
-        startup_seconds=options.startup_seconds,
+        startup_seconds=options.startup_seconds, interface=options.interface, nice=options.nice,
     )
 
 
@@ -263,7 +266,7 @@ def _url(options: argparse.Namespace) -> int:
     if record.socket and sys.stdout.isatty():
         way = f"ssh -N -L 127.0.0.1:{port}:{record.socket} -J {record.login_host} {record.node}"
         sys.stderr.write(f"forward it on your computer: {way}\n")
-    _tell(f"http://127.0.0.1:{port}{record.base_url}lab?token={token}")
+    _tell(f"http://127.0.0.1:{port}{record.base_url}{page_of(asdict(record))}?token={token}")
     return OK
 
 

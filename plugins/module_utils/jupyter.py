@@ -14,8 +14,10 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
 
@@ -53,6 +55,7 @@ class Start:
     socket: str = ""
     idle_seconds: int = 0
     allow_root: bool = False
+    interface: str = interfaces.LAB
 
 
 def argv(start: Start) -> list[str]:
@@ -60,7 +63,8 @@ def argv(start: Start) -> list[str]:
     settings = {**_address(start), **_doors(start), **_manners(), **_idle(start.idle_seconds)}
     flags = ["--allow-root"] if start.allow_root else []
     options = [f"--{name}={value}" for name, value in settings.items()]
-    return [start.python, "-m", "jupyterlab", "--no-browser", *flags, *options]
+    module = interfaces.INTERFACES[start.interface].module
+    return [start.python, "-m", module, "--no-browser", *flags, *options]
 
 
 def _address(start: Start) -> dict[str, object]:
@@ -133,16 +137,32 @@ def environment(
     return {**kept, **paths, "JUPYTER_TOKEN_FILE": token}
 
 
-def check_installed(python: str) -> None:
-    """Raise ``CannotStart`` if this very Python has no JupyterLab."""
+def check_installed(python: str, interface: str = interfaces.LAB) -> None:
+    """Raise ``CannotStart`` if this very Python has not what ``interface`` needs."""
+    wanted = interfaces.INTERFACES[interface]
     try:
-        found = importlib.util.find_spec("jupyterlab") is not None
+        found = importlib.util.find_spec(wanted.module) is not None
     except (ImportError, ValueError):
         found = False
-    if not found:
+    if found:
+        return
+    if interface == interfaces.LAB:
         raise CannotStart(
             f"no JupyterLab in {python}: install it there, or set another environment up (playbook hpc.jupyter.setup)"
         )
+    raise CannotStart(
+        f"{python} has no {wanted.package}, which the interface {interface} needs: set "
+        f"jupyter_environment_packages: [{wanted.package}] and run the playbook hpc.jupyter.setup, or install it there"
+    )
+
+
+def page(interface: str) -> str:
+    """The record's ``page``: the classic notebook leaves its usual place to Notebook 7 if that is there too."""
+    try:
+        newer = int(metadata.version("notebook").split(".")[0]) >= 7
+    except (metadata.PackageNotFoundError, ValueError):
+        newer = False
+    return interfaces.CLASSIC_BESIDE_NOTEBOOK if interface == "nbclassic" and newer else ""
 
 
 def check_secrets(files: SessionFiles) -> str:

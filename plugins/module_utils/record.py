@@ -40,7 +40,8 @@ class Record:
 
     ``how`` says how an ended session ended: ``finished``, ``stopped``, ``failed``, ``idle``,
     ``time limit``, ``superseded`` or ``lost``. ``socket`` or ``port`` (of 127.0.0.1) is where it listens on ``node``.
-    ``host_keys`` are the node's public host keys, ``TYPE BASE64``.
+    ``host_keys`` are the node's public host keys, ``TYPE BASE64``. ``interface`` is one of ``interfaces``;
+    ``page`` is where it opens below ``base_url`` if that is not its usual place (see ``interfaces.page_of``).
     """
 
     session: str
@@ -67,6 +68,8 @@ class Record:
     started_at: str = ""
     ends_at: str = ""
     log: str = ""
+    interface: str = "lab"
+    page: str = ""
     version: str = VERSION
     schema: int = SCHEMA
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -22,6 +23,7 @@ _MEMORY = re.compile(r"[1-9]\d{0,8}[KMGT]")
 _GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
 _COUNT = re.compile(r"[1-9]\d{0,5}")
 _SECONDS = re.compile(r"0|[1-9]\d{0,8}")
+_NICE = re.compile(r"1?\d")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{1,253})?")
 _EXTRA_HINT = "Write one option a list item, such as --licenses=a:1"
 _OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "--job-name", "--parsable", "--array",
@@ -61,7 +63,8 @@ class Request:
 
     ``directory`` is where notebooks open, empty for the home directory. ``offer`` is ``socket`` (a Unix socket in a
     private directory) or ``loopback`` (a port of 127.0.0.1, for route ``local``). ``idle_seconds`` stops a session
-    that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may take to answer.
+    that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may take to answer. ``interface`` is one of
+    ``interfaces``, ``nice`` how far it stands back for others on its node, 0 to 19.
     """
 
     session: str
@@ -73,6 +76,8 @@ class Request:
     offer: str = "socket"
     idle_seconds: int = 0
     startup_seconds: int = 180
+    interface: str = interfaces.LAB
+    nice: int = 0
 
     def to_json(self) -> bytes:
         """The request as ``request.json`` holds it."""
@@ -91,6 +96,7 @@ def from_json(content: bytes) -> Request:
 def build(
     *, session: str, account: str, cluster: str, scheduler: str, resources: Mapping[str, Any] | None = None,
     directory: str = "", offer: str = "socket", idle_seconds: object = 0, startup_seconds: object = 180,
+    interface: str = interfaces.LAB, nice: object = 0,
 ) -> Request:
     """A checked ``Request`` from plain values, as modules and JSON files give them."""
     return Request(
@@ -103,6 +109,8 @@ def build(
         offer=_one_of("offer", offer, ("socket", "loopback")),
         idle_seconds=_seconds("idle_seconds", idle_seconds),
         startup_seconds=_seconds("startup_seconds", startup_seconds),
+        interface=check_interface(interface),
+        nice=check_nice(nice),
     )
 
 
@@ -154,6 +162,16 @@ def check_directory(value: str) -> str:
     if value and value != "~" and not value.startswith(("/", "~/")):
         raise BadInput("directory", f"{value!r} is relative", hint="Start it with / or ~/")
     return value
+
+
+def check_interface(value: str) -> str:
+    """The name of an interface."""
+    return _one_of("interface", value, tuple(interfaces.INTERFACES))
+
+
+def check_nice(value: object) -> int:
+    """How far processes stand back for others: 0 to 19, as ``nice`` counts."""
+    return int(_matching("nice", str(value), _NICE, "Write a number from 0 (not at all) to 19 (as far as possible)"))
 
 
 def _walltime(_name: str, value: str) -> str:

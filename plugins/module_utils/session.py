@@ -207,6 +207,7 @@ def _blank(request: Request, files: SessionFiles) -> Record:
     return Record(
         session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
         login_host=socket.gethostname(), base_url=f"/{secrets.token_hex(8)}/", submitted_at=rec.now(), log=files.log,
+        interface=request.interface,
     )
 
 

@@ -73,6 +73,7 @@ def _run(claim: Claim, record: Record, signals: Signals) -> End:
     try:
         request = _request(claim)
         _check_user(record, request)
+        _be_nice(request.nice)
         directory = _make_directory(claim)
         return _Session(claim, record, request, directory, signals).run()
     except (HpcJupyterError, OSError) as error:
@@ -100,6 +101,11 @@ def _check_user(record: Record, request: Request) -> None:
     if record.scheduler != "none" or request.offer != "loopback":
         raise CannotStart("refused to run as root: log in to the cluster with an account of your own")
     _say("warning: Jupyter runs as root on this machine, so does every notebook")
+
+
+def _be_nice(wanted: int) -> None:
+    """Stand back for others on the node; Jupyter and its kernels inherit it. Never towards the front."""
+    os.nice(max(0, wanted - os.nice(0)))
 
 
 def _make_directory(claim: Claim) -> NodeDirectory:
@@ -133,7 +139,7 @@ class _Session:
             _shut_down(child, self._signals)
 
     def _check(self) -> str:
-        jupyter.check_installed(sys.executable)
+        jupyter.check_installed(sys.executable, self._request.interface)
         jupyter.check_config(_layout(self._claim).server)
         jupyter.check_base_url(self._record.base_url)
         return jupyter.check_secrets(self._claim.files)
@@ -147,6 +153,7 @@ class _Session:
             socket=self._directory.socket if self._request.offer == "socket" else "",
             idle_seconds=self._request.idle_seconds,
             allow_root=os.geteuid() == 0,
+            interface=self._request.interface,
         )
         environment = jupyter.environment(
             os.environ, server=_layout(self._claim).server, config=self._directory.config,
@@ -191,6 +198,7 @@ class _Session:
         self._claim.update(lambda record: replace(
             record, state=rec.READY, how="", reason="", socket=target.socket, port=target.port,
             host_keys=node.host_keys(), addresses=node.addresses(), jupyter_version=_version(target),
+            page=jupyter.page(self._request.interface),
         ))
         _say(f"session {self._record.session} is ready on {self._record.node}")
 

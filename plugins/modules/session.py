@@ -108,6 +108,16 @@ options:
     description: The session ends after this many seconds without use; V(0) means never.
     type: int
     default: 0
+  interface:
+    description: What opens, JupyterLab, Jupyter Notebook or the classic notebook; the environment must have it.
+    type: str
+    choices: [lab, notebook, nbclassic]
+    default: lab
+  nice:
+    description:
+      - How far the session stands back for others on its node, from V(0), not at all, to V(19), as C(nice) counts.
+    type: int
+    default: 0
   startup_seconds:
     description: How long Jupyter may take to answer once its job runs.
     type: int
@@ -185,6 +195,9 @@ session:
     base_url:
       description: The path that all of the session's URLs start with.
       type: str
+    interface:
+      description: What opens there; the URL's last part is C(lab) for V(lab), C(tree) for the others.
+      type: str
     starts_at:
       description: When the scheduler expects to start a queued job, ISO 8601 in UTC, empty if it does not say.
       type: str
@@ -233,6 +246,8 @@ _OPTIONS = {
     "directory": {"type": "str", "default": ""},
     "offer": {"type": "str", "choices": ["socket", "loopback"], "default": "socket"},
     "idle_seconds": {"type": "int", "default": 0},
+    "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
+    "nice": {"type": "int", "default": 0},
     "startup_seconds": {"type": "int", "default": 180},
     "wait_seconds": {"type": "int", "default": 60},
 }
@@ -288,6 +303,8 @@ def _request(params: dict[str, Any]) -> request.Request:
         offer=params["offer"],
         idle_seconds=params["idle_seconds"],
         startup_seconds=params["startup_seconds"],
+        interface=params["interface"],
+        nice=params["nice"],
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 
 LOOPBACK = "127.0.0.1"
 """Never ``localhost``: that name may lead to another user's listener on ::1."""
@@ -59,4 +60,4 @@ def way(record: Mapping[str, Any], *, local: bool, config: str, port: int) -> Wa
 
 
 def _url(port: int, record: Mapping[str, Any]) -> str:
-    return f"http://{LOOPBACK}:{port}{record['base_url']}lab"
+    return f"http://{LOOPBACK}:{port}{record['base_url']}{page_of(record)}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
@@ -48,12 +49,12 @@ class Link:
 
     @property
     def address(self) -> str:
-        """JupyterLab's address on this machine, without the token."""
-        return f"{self.route.url}lab"
+        """The interface's address on this machine, without the token."""
+        return f"{self.route.url}{page_of(asdict(self.record))}"
 
     @property
     def url(self) -> str:
-        """JupyterLab's address on this machine, with the token."""
+        """The interface's address on this machine, with the token."""
         return f"{self.address}?token={self.attached.token}"
 
 

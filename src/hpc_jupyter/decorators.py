@@ -82,6 +82,10 @@ def resources(function: F) -> F:
             help="Another option of the scheduler, such as --extra=--licenses=a:1. Can be repeated.",
         ),
         click.option(
+            "--interface", metavar="NAME", help="What opens: lab (the default), notebook or nbclassic."
+        ),
+        click.option("--nice", metavar="N", help="Stand back for others on the node, from 0 to 19."),
+        click.option(
             "--idle-seconds",
             type=click.IntRange(0),
             metavar="N",

@@ -59,6 +59,10 @@ def launch(
     variables = {f"jupyter_session_{key}": value for key, value in resources.items()}
     if values.get("directory"):
         variables["jupyter_session_directory"] = request.check_directory(values["directory"])
+    if values.get("interface"):
+        variables["jupyter_session_interface"] = request.check_interface(values["interface"])
+    if values.get("nice") is not None:
+        variables["jupyter_session_nice"] = request.check_nice(values["nice"])
     for option in ("idle_seconds", "wait_seconds"):
         if values.get(option) is not None:
             variables[f"jupyter_session_{option}"] = values[option]

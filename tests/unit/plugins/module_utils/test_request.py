@@ -105,3 +105,21 @@ def test_a_request_survives_its_file() -> None:
 def test_a_torn_request_is_refused(content: bytes) -> None:
     with pytest.raises(BadInput, match=r"^request.json: is not a request"):
         request.from_json(content)
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("nice", 20, "nice: '20' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("nice", -5, "nice: '-5' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("nice", "very", "nice: 'very' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("interface", "labb", "interface: 'labb' is not one of lab, notebook, nbclassic"),
+])
+def test_what_a_session_cannot_be_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        request.build(session="x", account="a@b", cluster="b", scheduler="none", **{field: value})  # type: ignore[arg-type]
+    assert str(raised.value) == message
+
+
+def test_niceness_and_interface_are_kept() -> None:
+    wanted = request.build(session="x", account="a@b", cluster="b", scheduler="none", nice="19", interface="notebook")
+    assert (wanted.nice, wanted.interface) == (19, "notebook")
+    assert request.from_json(wanted.to_json()) == wanted
