@@ -28,16 +28,19 @@ PERSON = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.gete
 class Site:
     """One account's directory and home, with sessions that are started by the real job script."""
 
-    def __init__(self, place: Path, python: Path, scheduler: str = "none") -> None:
+    def __init__(self, place: Path, python: Path, scheduler: str = "none", *, detach: str = "setsid") -> None:
         self.home = place / "home"
         self.layout = Layout(str(self.home / "hpc"))
         self.scheduler = scheduler
+        self.login: dict[str, str] = {}
+        """What logins have in their environment besides."""
         self.running: list[subprocess.Popen[bytes]] = []
         for path in (self.home, Path(self.layout.root), Path(self.layout.server), Path(self.layout.sessions)):
             path.mkdir(mode=0o700)
         shutil.copy(ROOT / "roles/jupyter_server/files/job.sh", self.layout.job_script)
         Path(self.layout.environment_script).write_text(f"export HPC_JUPYTER_PYTHON={python}\n")
-        facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "version": "0.1.0"}
+        facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "detach": detach,
+                 "version": "0.1.0"}
         Path(self.layout.account).write_text(json.dumps(facts))
         Path(self.layout.command).write_bytes(archive.pack(command, python=str(python)))
         Path(self.layout.command).chmod(0o755)
@@ -69,7 +72,7 @@ class Site:
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """A login's environment: nothing of the tests' own."""
-        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **extra}
+        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **self.login, **extra}
 
     def job(self, name: str = "default", *, generation: int = 1, prefix: list[str] | None = None, **env: str,
             ) -> subprocess.Popen[bytes]:

@@ -147,6 +147,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         else:
             parser.add_argument(option, metavar=_METAVARS.get(item.name, item.name.upper()))
     parser.add_argument("--directory", default="", help="where notebooks open (default: the home directory)")
+    parser.add_argument("--job", default="", metavar="ID", help="run in a job that you have already, as after salloc")
     parser.add_argument("--interface", default="lab", choices=tuple(INTERFACES), help="what opens (default: lab)")
     parser.add_argument("--nice", default=0, metavar="N", help="stand back for others on the node, 0 to 19")
     parser.add_argument("--idle-seconds", default=0, metavar="N", help="stop when nobody uses it for N seconds")
@@ -172,7 +173,9 @@ def _account() -> _Account:
     try:
         with open(layout.account, "rb") as stream:
             facts = json.loads(stream.read().decode("utf-8"))
-        scheduler = by_name(str(facts["scheduler"]), root=layout.root)
+        scheduler = by_name(
+            str(facts["scheduler"]), root=layout.root, detach=str(facts.get("detach", "setsid"))
+        )
         return _Account(layout, str(facts["account"]), str(facts["cluster"]), scheduler)
     except FileNotFoundError as error:
         raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error
@@ -199,6 +202,7 @@ def _request(options: argparse.Namespace, account: _Account) -> Request:
         session=_name(options), account=account.account, cluster=account.cluster, scheduler=account.scheduler.name,
         resources=resources, directory=options.directory, offer=options.offer, idle_seconds=options.idle_seconds,
         startup_seconds=options.startup_seconds, interface=options.interface, nice=options.nice,
+        job=options.job,
     )
 
 

@@ -219,6 +219,7 @@ def _order(request: Request, layout: Layout, *, generation: int) -> Order:
         directory=os.path.expanduser("~"),
         log=files.log,
         resources=request.resources,
+        job=request.job,
     )
 
 
@@ -368,6 +369,8 @@ def _check(request: Request, layout: Layout, scheduler: Scheduler) -> None:
     """Refuse what cannot work here before anything is written or submitted."""
     check_set_up(layout, account=request.account)
     scheduler.check(request.resources)
+    if request.job:
+        scheduler.check_job(request.job)
     path = os.path.expanduser(request.directory or "~")
     if not os.path.isdir(path):
         raise BadInput("directory", f"{path} is not a directory on {socket.gethostname()}")

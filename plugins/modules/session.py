@@ -118,6 +118,12 @@ options:
       - How far the session stands back for others on its node, from V(0), not at all, to V(19), as C(nice) counts.
     type: int
     default: 0
+  job:
+    description:
+      - The number of a Slurm job of the account that runs already, as after C(salloc), for the session to run in,
+        instead of a job of its own. It has its O(resources) already. Ending the session leaves it.
+    type: str
+    default: ''
   startup_seconds:
     description: How long Jupyter may take to answer once its job runs.
     type: int
@@ -179,7 +185,7 @@ session:
       description: How an ended session ended.
       type: str
     job_id:
-      description: The scheduler's name for the job.
+      description: The scheduler's name for the job, or C(JOB.STEP) with O(job).
       type: str
       sample: "4711"
     node:
@@ -248,6 +254,7 @@ _OPTIONS = {
     "idle_seconds": {"type": "int", "default": 0},
     "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
     "nice": {"type": "int", "default": 0},
+    "job": {"type": "str", "default": ""},
     "startup_seconds": {"type": "int", "default": 180},
     "wait_seconds": {"type": "int", "default": 60},
 }
@@ -258,7 +265,7 @@ def main() -> None:
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         layout = answers.layout_of(ansible.params)
-        scheduler = by_name(ansible.params["scheduler"], root=layout.root)
+        scheduler = by_name(ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"])
         act = {"present": _have, "awaited": _await, "absent": _end}[ansible.params["state"]]
         ansible.exit_json(**act(ansible, layout, scheduler))
     except (HpcJupyterError, OSError) as error:
@@ -305,6 +312,7 @@ def _request(params: dict[str, Any]) -> request.Request:
         startup_seconds=params["startup_seconds"],
         interface=params["interface"],
         nice=params["nice"],
+        job=params["job"],
     )
 
 

@@ -17,7 +17,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHE
 
 ROUTES = ("auto", "local", "node")
 RELAYS = ("jump",)
-DETACHES = ("setsid",)
+DETACHES = ("setsid", "tmux", "screen")
 FACTS = (
     "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
     "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user",

@@ -67,6 +67,7 @@ _RESOURCES = (
     ("--mail-user", "ADDRESS", "Whom the scheduler sends mail."),
     ("--mail-type", "TYPES", "When it sends mail, such as BEGIN."),
     ("--dependency", "JOBS", "Jobs to wait for, such as afterok:123."),
+    ("--job", "ID", "Run in a job that you have already, as after salloc; stop leaves it."),
     ("--directory", "PATH", "Where notebooks open; absolute or starting with ~/."),
 )
 

@@ -72,7 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hpc_scheduler": ["slurm"]}, "hpc_scheduler: ['slurm'] is not one of none, slurm. Did you mean slurm?"),
     ({"hpc_route": "step"}, "hpc_route: 'step' is not one of auto, local, node"),
     ({"hpc_route": "local"}, "hpc_route: 'local' is for accounts on this machine. Use auto or node"),
-    ({"hpc_detach": "tmux"}, "hpc_detach: 'tmux' is not one of setsid"),
+    ({"hpc_detach": "tmuxx"}, "hpc_detach: 'tmuxx' is not one of setsid, tmux, screen. Did you mean tmux?"),
     ({"hpc_user": "root"},
      "hpc_user: alice@lab would log in as root, which is refused on clusters. Use a person's own account"),
     ({"ansible_user": "root"},
