@@ -123,9 +123,12 @@ def _idle(seconds: int) -> dict[str, object]:
 
 
 def environment(
-    inherited: Mapping[str, str], *, server: str, config: str, runtime: str, token: str, home: str
+    inherited: Mapping[str, str], *, server: str, config: str, runtime: str, token: str, home: str, data: str = ""
 ) -> dict[str, str]:
-    """Jupyter's environment: our configuration, the person's own lab settings, and the token as a file's name."""
+    """Jupyter's environment: our configuration, the person's own lab settings, and the token as a file's name.
+
+    ``data`` is a directory whose ``kernels`` are offered beside all others.
+    """
     kept = {
         name: value for name, value in inherited.items()
         if name not in _DROPPED and (name in _KEPT or not name.startswith(("JUPYTER_", "JUPYTERHUB_")))
@@ -134,6 +137,8 @@ def environment(
     kept.setdefault("JUPYTERLAB_SETTINGS_DIR", os.path.join(own, "user-settings"))
     kept.setdefault("JUPYTERLAB_WORKSPACES_DIR", os.path.join(own, "workspaces"))
     paths = {"JUPYTER_CONFIG_DIR": server, "JUPYTER_CONFIG_PATH": config, "JUPYTER_RUNTIME_DIR": runtime}
+    if data:
+        paths["JUPYTER_PATH"] = os.pathsep.join([data, *filter(None, [kept.get("JUPYTER_PATH")])])
     return {**kept, **paths, "JUPYTER_TOKEN_FILE": token}
 
 

@@ -155,9 +155,11 @@ class _Session:
             allow_root=os.geteuid() == 0,
             interface=self._request.interface,
         )
+        layout = _layout(self._claim)
         environment = jupyter.environment(
-            os.environ, server=_layout(self._claim).server, config=self._directory.config,
-            runtime=self._directory.runtime, token=self._claim.files.token, home=os.path.expanduser("~"),
+            os.environ, server=layout.server, data=layout.root if os.path.isdir(layout.kernels) else "",
+            config=self._directory.config, runtime=self._directory.runtime, token=self._claim.files.token,
+            home=os.path.expanduser("~"),
         )
         # Python would take modules from its working directory: one of ours, not the home directory.
         directory = self._directory.runtime
