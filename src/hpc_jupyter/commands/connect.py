@@ -64,6 +64,7 @@ def result(found: Link) -> Connected:
         pid=found.holder.pid,
         ends_at=record.ends_at,
         log=record.log,
+        interface=record.interface,
     )
 
 
