@@ -1,9 +1,11 @@
 """A session in a job that its owner has already, as after `salloc`."""
 
 import json
+from subprocess import PIPE, STDOUT
 
 from hpclab import Lab
-from tests.laptop import Laptop, failed
+from hpclab.process import until
+from tests.laptop import PREFIX, Laptop, failed
 
 COMMAND = ".local/share/hpc-jupyter/lab/hpc-session"
 
@@ -74,3 +76,27 @@ def test_a_job_that_cannot_be_used_is_refused_before_anything_is_written(alice: 
 def _waiting(lab: Lab) -> str:
     argv = ["sbatch", "--parsable", "--hold", "--wrap", "sleep 60"]
     return lab.host("login1").run(argv, user="alice", cwd="/home/alice").stdout.strip()
+
+
+def _session_job(alice: Laptop) -> str:
+    """The session's job, if it is in the queue; empty if it is not."""
+    return next((job[0] for job in alice.squeue() if job[1].startswith("hpc-jupyter-")), "")
+
+
+def test_the_waiting_goes_on_without_the_client(alice: Laptop, lab: Lab) -> None:
+    alice.set_up()
+    login, client = lab.host("login1"), lab.host("client")
+    first = login.run(["sbatch", "--parsable", "--wrap", "sleep 600"], user="alice", cwd="/home/alice").stdout.strip()
+    options = ["--dependency", f"afterany:{first}"]
+    argv = [f"{PREFIX}/bin/hpc-jupyter", "-i", "inventory", "launch", alice.account, *options]
+    with client.popen(argv, user="alice", stdout=PIPE, stderr=STDOUT) as process:
+        waiting = until(lambda: _session_job(alice), what="a job in the queue", seconds=60)
+        lab.cut("client")
+        process.kill()
+    login.run(["scancel", first], user="alice")
+    until(lambda: alice.record()["state"] == "ready", what="a session that nobody waits for", seconds=60)
+    lab.heal("client")
+    told = alice.cli("launch", alice.account, "--detach", "--no-browser").stdout
+    assert f"(job {waiting}" in told
+    assert [job[0] for job in alice.squeue()] == [waiting]
+    alice.cli("disconnect", alice.account)

@@ -14,6 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.session import job_name
 
 from tests.jupyter_env import jupyter_python
+from tests.playbooks.plays import Home
 from tests.session_site import PERSON, Site, wait_for
 
 
@@ -146,3 +147,31 @@ def test_a_missing_program_is_said_before_anything_is_started(desk: Desk, tmp_pa
         "and run the playbook hpc.jupyter.setup\n",
     )
     assert not Path(desk.site.files().path).exists()
+
+
+def test_the_clusters_fact_reaches_the_playbooks_and_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    facts: dict[str, object] = {"jupyter_environment_kind": "existing", "hpc_detach": "tmux",
+                                "jupyter_environment_path": str(jupyter_python().parent.parent)}  # fmt: skip
+    prepared = home.play("setup.yml", **facts)
+    assert prepared.code == 0, prepared.out
+    assert json.loads((home.root / "account.json").read_text())["detach"] == "tmux"
+    try:
+        launched = home.play("launch.yml", **facts)
+        assert launched.code == 0, launched.out
+        assert _tmux(home, "list-sessions", "-F", "#{session_name}") == [job_name("default", Layout(str(home.root)))]
+        again = home.play("launch.yml", **facts)
+        assert (again.code, again.changed) == (0, 0), again.out
+    finally:
+        stopped = home.play("stop.yml", **facts)
+        wait_for(lambda: _tmux(home, "list-sessions") == [])
+    assert (stopped.code, stopped.changed) == (0, 1), stopped.out
+
+
+def _tmux(home: Home, *arguments: str) -> list[str]:
+    done = subprocess.run(["tmux", *arguments], env=home.environment(), check=False, capture_output=True, text=True)
+    return done.stdout.split()
