@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 BROWSER = ("chromium", "libnss3-tools")
-ALWAYS = ("environment-modules", "git", "netcat-openbsd", "openssh-client", "python3-venv")
+ALWAYS = ("environment-modules", "git", "netcat-openbsd", "openssh-client", "python3-venv", "screen", "tmux")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 

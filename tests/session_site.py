@@ -31,16 +31,19 @@ NONCE = "abcdef0123456789"
 class Site:
     """One account's directory and home, with sessions that are started by the real job script."""
 
-    def __init__(self, place: Path, python: Path, scheduler: str = "none") -> None:
+    def __init__(self, place: Path, python: Path, scheduler: str = "none", *, detach: str = "setsid") -> None:
         self.home = place / "home"
         self.layout = Layout(str(self.home / "hpc"))
         self.scheduler = scheduler
+        self.login: dict[str, str] = {}
+        """What logins have in their environment besides."""
         self.running: list[subprocess.Popen[bytes]] = []
         for path in (self.home, Path(self.layout.root), Path(self.layout.server), Path(self.layout.sessions)):
             path.mkdir(mode=0o700)
         shutil.copy(ROOT / "roles/jupyter_server/files/job.sh", self.layout.job_script)
         Path(self.layout.environment_script).write_text(f"export HPC_JUPYTER_PYTHON={python}\n")
-        facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "version": "0.1.0"}
+        facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "detach": detach,
+                 "version": "0.1.0"}
         Path(self.layout.account).write_text(json.dumps(facts))
         Path(self.layout.command).write_bytes(archive.pack(command, python=str(python)))
         Path(self.layout.command).chmod(0o755)
@@ -65,14 +68,14 @@ class Site:
         Path(files.cookie_secret).write_bytes(secrets.token_bytes(64))
         intention = rec.Record(
             session=name, account="me@here", cluster="here", scheduler=self.scheduler, generation=generation,
-            base_url=f"/{secrets.token_hex(8)}/", log=files.log,
+            base_url=f"/{secrets.token_hex(8)}/", log=files.log, interface=asked.interface,
         )
         rec.write(files.record, intention)
         return intention
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """A login's environment: nothing of the tests' own."""
-        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **extra}
+        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **self.login, **extra}
 
     def job(self, name: str = "default", *, generation: int = 1, prefix: list[str] | None = None, **env: str,
             ) -> subprocess.Popen[bytes]:

@@ -27,4 +27,11 @@ options:
       - The account's directory for this collection.
       - Defaults to C(~/.local/share/hpc-jupyter/CLUSTER).
     type: str
+  detach:
+    description:
+      - How a session is let go of where O(scheduler=none), so that it outlives the login.
+      - V(tmux) and V(screen) show it in a window that is called as the session's job is.
+    type: str
+    choices: [setsid, tmux, screen]
+    default: setsid
 """

@@ -30,6 +30,7 @@ ACCOUNT_OPTIONS: dict[str, dict[str, Any]] = {
     "cluster": {"type": "str", "required": True},
     "scheduler": {"type": "str", "required": True},
     "root": {"type": "str"},
+    "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
 }
 _LOG_LINES = 15
 

@@ -94,12 +94,17 @@ class Claim:
 
     def _own_job_id(self, latest: Record) -> str:
         if latest.scheduler == "slurm":
-            return self._environment.get("SLURM_JOB_ID", "")
+            return self._slurm_id()
         if latest.scheduler != "none":
             return ""
         # The job script's process: the environment's Python may be a wrapper that starts us as another one.
         pid = self._environment.get("HPC_JUPYTER_JOB_PID", "")
         return none.job_id(int(pid) if pid.isdigit() else os.getpid(), session=latest.session)
+
+    def _slurm_id(self) -> str:
+        job = self._environment.get("SLURM_JOB_ID", "")
+        request = _request(self.files.request)
+        return f"{job}.{self._environment.get('SLURM_STEP_ID', '')}" if request and request.job else job
 
     def _node(self, latest: Record) -> str:
         named = self._environment.get("SLURMD_NODENAME", "") if latest.scheduler == "slurm" else ""
@@ -110,14 +115,15 @@ class Claim:
         if latest.scheduler == "slurm":
             word = self._environment.get("SLURM_JOB_END_TIME", "")
             return float(word) if word.isdigit() else 0.0
-        asked = _asked_time(self.files.request) if latest.scheduler == "none" else ""
+        request = _request(self.files.request) if latest.scheduler == "none" else None
+        asked = request.resources.time if request else ""
         return started + req.time_seconds(asked) if asked else 0.0
 
 
-def _asked_time(path: str) -> str:
-    """The walltime in the request; a request that cannot be read is complained about where it is used."""
+def _request(path: str) -> req.Request | None:
+    """The request; one that cannot be read is complained about where it is used."""
     try:
         with open(path, "rb") as stream:
-            return req.from_json(stream.read()).resources.time
+            return req.from_json(stream.read())
     except (OSError, HpcJupyterError):
-        return ""
+        return None

@@ -18,6 +18,7 @@ from typing import Any, Callable, NoReturn, Sequence
 from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import OFFERS, TLS, Request, Resources, build
@@ -119,6 +120,9 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         else:
             parser.add_argument(option, metavar=_METAVARS.get(item.name, item.name.upper()))
     parser.add_argument("--directory", default="", help="where notebooks open (default: the home directory)")
+    parser.add_argument("--job", default="", metavar="ID", help="run in a job that you have already, as after salloc")
+    parser.add_argument("--interface", default="lab", choices=tuple(INTERFACES), help="what opens (default: lab)")
+    parser.add_argument("--nice", default=0, metavar="N", help="stand back for others on the node, 0 to 19")
     parser.add_argument("--idle-seconds", default=0, metavar="N", help="stop when nobody uses it for N seconds")
     parser.add_argument("--startup-seconds", default=180, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--offer", default="socket", choices=OFFERS,
@@ -154,6 +158,7 @@ def _request(options: argparse.Namespace, account: Account) -> Request:
         session=name_of(options), account=account.account, cluster=account.cluster, scheduler=account.scheduler.name,
         resources=resources, directory=options.directory, offer=options.offer, tls=options.tls or account.tls,
         idle_seconds=options.idle_seconds, startup_seconds=options.startup_seconds,
+        interface=options.interface, nice=options.nice, job=options.job,
     )
 
 

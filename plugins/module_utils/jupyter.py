@@ -14,8 +14,10 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
 
@@ -59,6 +61,7 @@ class Start:
     key: str = ""
     idle_seconds: int = 0
     allow_root: bool = False
+    interface: str = interfaces.LAB
 
 
 def argv(start: Start) -> list[str]:
@@ -66,7 +69,8 @@ def argv(start: Start) -> list[str]:
     settings = {**_address(start), **_doors(start), **_manners(), **_idle(start.idle_seconds)}
     flags = ["--allow-root"] if start.allow_root else []
     options = [f"--{name}={value}" for name, value in settings.items()]
-    return [start.python, "-m", "jupyterlab", "--no-browser", *flags, *options]
+    module = interfaces.INTERFACES[start.interface].module
+    return [start.python, "-m", module, "--no-browser", *flags, *options]
 
 
 def _address(start: Start) -> dict[str, object]:
@@ -125,9 +129,12 @@ def _idle(seconds: int) -> dict[str, object]:
 
 
 def environment(
-    inherited: Mapping[str, str], *, server: str, config: str, runtime: str, token: str, home: str
+    inherited: Mapping[str, str], *, server: str, config: str, runtime: str, token: str, home: str, data: str = ""
 ) -> dict[str, str]:
-    """Jupyter's environment: our configuration, the person's own lab settings, and the token as a file's name."""
+    """Jupyter's environment: our configuration, the person's own lab settings, and the token as a file's name.
+
+    ``data`` is a directory whose ``kernels`` are offered beside all others.
+    """
     kept = {
         name: value for name, value in inherited.items()
         if name not in _DROPPED and (name in _KEPT or not name.startswith(("JUPYTER_", "JUPYTERHUB_")))
@@ -136,19 +143,37 @@ def environment(
     kept.setdefault("JUPYTERLAB_SETTINGS_DIR", os.path.join(own, "user-settings"))
     kept.setdefault("JUPYTERLAB_WORKSPACES_DIR", os.path.join(own, "workspaces"))
     paths = {"JUPYTER_CONFIG_DIR": server, "JUPYTER_CONFIG_PATH": config, "JUPYTER_RUNTIME_DIR": runtime}
+    if data:
+        paths["JUPYTER_PATH"] = os.pathsep.join([data, *filter(None, [kept.get("JUPYTER_PATH")])])
     return {**kept, **paths, "JUPYTER_TOKEN_FILE": token}
 
 
-def check_installed(python: str) -> None:
-    """Raise ``CannotStart`` if this very Python has no JupyterLab."""
+def check_installed(python: str, interface: str = interfaces.LAB) -> None:
+    """Raise ``CannotStart`` if this very Python has not what ``interface`` needs."""
+    wanted = interfaces.INTERFACES[interface]
     try:
-        found = importlib.util.find_spec("jupyterlab") is not None
+        found = importlib.util.find_spec(wanted.module) is not None
     except (ImportError, ValueError):
         found = False
-    if not found:
+    if found:
+        return
+    if interface == interfaces.LAB:
         raise CannotStart(
             f"no JupyterLab in {python}: install it there, or set another environment up (playbook hpc.jupyter.setup)"
         )
+    raise CannotStart(
+        f"{python} has no {wanted.package}, which the interface {interface} needs: set "
+        f"jupyter_environment_packages: [{wanted.package}] and run the playbook hpc.jupyter.setup, or install it there"
+    )
+
+
+def page(interface: str) -> str:
+    """The record's ``page``: the classic notebook leaves its usual place to Notebook 7 if that is there too."""
+    try:
+        newer = int(metadata.version("notebook").split(".")[0]) >= 7
+    except (metadata.PackageNotFoundError, ValueError):
+        newer = False
+    return interfaces.CLASSIC_BESIDE_NOTEBOOK if interface == "nbclassic" and newer else ""
 
 
 def check_secrets(files: SessionFiles) -> str:

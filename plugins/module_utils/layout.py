@@ -101,6 +101,11 @@ class Layout:
         return os.path.join(self.root, "reverse_key")
 
     @property
+    def kernels(self) -> str:
+        """Kernels of other environments; Jupyter looks for a directory of this name in ``root``."""
+        return os.path.join(self.root, "kernels")
+
+    @property
     def sessions(self) -> str:
         """The directory that holds one directory a session."""
         return os.path.join(self.root, "sessions")

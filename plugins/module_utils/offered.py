@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import node, offering, probe
+from ansible_collections.hpc.jupyter.plugins.module_utils import jupyter, node, offering, probe
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
@@ -150,6 +150,7 @@ class Offered:
             "offer": self._offer, "reason": reason, "socket": target.socket, "port": target.port,
             "address": target.address if self._offer == "lan" else "", "tls_sha256": target.tls_sha256,
             "host_keys": node.host_keys(), "addresses": node.addresses(), "jupyter_version": version(target),
+            "page": jupyter.page(self._place.request.interface),
             **self._at_login(),
         }
         self._claim.update(lambda record: replace(record, state=rec.READY, how="", **known))

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.verbs import (
@@ -112,7 +113,7 @@ def url(options: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         sys.stderr.write(_hints(record, port=port))
     scheme = "https" if record.tls_sha256 else "http"
-    tell(f"{scheme}://127.0.0.1:{port}{record.base_url}lab?token={token}")
+    tell(f"{scheme}://127.0.0.1:{port}{record.base_url}{page_of(asdict(record))}?token={token}")
     return OK
 
 

@@ -45,6 +45,8 @@ class Record:
     SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http. ``host_keys`` and
     ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``. ``answered`` is the id
     of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
+    ``interface`` is one of ``interfaces``; ``page`` is where it opens below ``base_url`` if that is not its usual
+    place (see ``interfaces.page_of``).
     """
 
     session: str
@@ -77,6 +79,8 @@ class Record:
     ends_at: str = ""
     log: str = ""
     answered: str = ""
+    interface: str = "lab"
+    page: str = ""
     version: str = VERSION
     schema: int = SCHEMA
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 OFFERS = ("socket", "loopback", "lan", "reverse")
@@ -28,6 +29,8 @@ _MEMORY = re.compile(r"[1-9]\d{0,8}[KMGT]")
 _GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
 _COUNT = re.compile(r"[1-9]\d{0,5}")
 _SECONDS = re.compile(r"0|[1-9]\d{0,8}")
+_JOB = re.compile(r"[1-9]\d{0,11}")
+_NICE = re.compile(r"1?\d")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{1,253})?")
 _EXTRA_HINT = "Write one option a list item, such as --licenses=a:1"
 _OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "--job-name", "--parsable", "--array",
@@ -67,7 +70,9 @@ class Request:
 
     ``directory`` is where notebooks open, empty for the home directory. ``offer`` is one of ``OFFERS``, ``tls`` one of
     ``TLS``. ``idle_seconds`` stops a session that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may
-    take to answer.
+    take to answer. ``interface`` is one of ``interfaces``, ``nice`` how far it stands back for others on
+    its node, 0 to 19. ``job`` is an allocation to run in that the account has already, and that has its resources;
+    empty submits a job.
     """
 
     session: str
@@ -80,6 +85,9 @@ class Request:
     tls: str = "auto"
     idle_seconds: int = 0
     startup_seconds: int = 180
+    interface: str = interfaces.LAB
+    nice: int = 0
+    job: str = ""
 
     def to_json(self) -> bytes:
         """The request as ``request.json`` holds it."""
@@ -99,19 +107,24 @@ def build(
     *, session: str, account: str, cluster: str, scheduler: str, resources: Mapping[str, Any] | None = None,
     directory: str = "", offer: str = "socket", tls: str = "auto", idle_seconds: object = 0,
     startup_seconds: object = 180,
+    interface: str = interfaces.LAB, nice: object = 0, job: str = "",
 ) -> Request:
     """A checked ``Request`` from plain values, as modules and JSON files give them."""
+    wanted = build_resources(resources or {})
     return Request(
         session=session_name(session),
         account=account,
         cluster=cluster,
         scheduler=scheduler,
-        resources=build_resources(resources or {}),
+        resources=wanted,
         directory=check_directory(directory),
         offer=one_of("offer", offer, OFFERS),
         tls=one_of("tls", tls, TLS),
         idle_seconds=_seconds("idle_seconds", idle_seconds),
         startup_seconds=_seconds("startup_seconds", startup_seconds),
+        interface=check_interface(interface),
+        nice=check_nice(nice),
+        job=check_job(job, wanted),
     )
 
 
@@ -162,6 +175,30 @@ def check_directory(value: str) -> str:
         raise BadInput("directory", "holds a line break or a NUL")
     if value and value != "~" and not value.startswith(("/", "~/")):
         raise BadInput("directory", f"{value!r} is relative", hint="Start it with / or ~/")
+    return value
+
+
+def check_interface(value: str) -> str:
+    """The name of an interface."""
+    return one_of("interface", value, tuple(interfaces.INTERFACES))
+
+
+def check_nice(value: object) -> int:
+    """How far processes stand back for others: 0 to 19, as ``nice`` counts."""
+    return int(_matching("nice", str(value), _NICE, "Write a number from 0 (not at all) to 19 (as far as possible)"))
+
+
+def check_job(value: str, resources: Resources) -> str:
+    """The id of an allocation to run in, empty for none; it has its resources already."""
+    if not value:
+        return ""
+    _matching("job", value, _JOB, "Write the number of a job of yours, as squeue shows it")
+    given = [name for name, asked in asdict(resources).items() if asked]
+    if given:
+        raise BadInput(
+            "job", f"job {value} has its resources already, and {', '.join(given)} would change nothing",
+            hint=f"Leave {' and '.join(given)} out, or job",
+        )
     return value
 
 

@@ -53,7 +53,7 @@ class Place:
 
     def check(self) -> str:
         """The token, once all that a server needs is known to be whole; raises ``CannotStart``."""
-        jupyter.check_installed(sys.executable)
+        jupyter.check_installed(sys.executable, self.request.interface)
         jupyter.check_config(self.layout.server)
         jupyter.check_base_url(self.base_url)
         return jupyter.check_secrets(self.files)
@@ -145,10 +145,13 @@ def _start(place: Place, listening: Listening, *, token: str) -> LoggedChild:
         key=place.pair.key if tls else "",
         idle_seconds=place.request.idle_seconds,
         allow_root=os.geteuid() == 0,
+        interface=place.request.interface,
     )
+    layout = place.layout
     environment = jupyter.environment(
-        os.environ, server=place.layout.server, config=place.directory.config, runtime=place.directory.runtime,
-        token=place.files.token, home=os.path.expanduser("~"),
+        os.environ, server=layout.server, data=layout.root if os.path.isdir(layout.kernels) else "",
+        config=place.directory.config, runtime=place.directory.runtime, token=place.files.token,
+        home=os.path.expanduser("~"),
     )
     # Python would take modules from its working directory: one of ours, not the home directory.
     directory = place.directory.runtime

@@ -220,6 +220,7 @@ def _blank(request: Request, files: SessionFiles) -> Record:
         session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
         login_host=socket.gethostname(), login_host_keys=node.host_keys(), base_url=f"/{secrets.token_hex(8)}/",
         offer=request.offer, submitted_at=rec.now(), log=files.log,
+        interface=request.interface,
     )
 
 
@@ -231,6 +232,7 @@ def _order(request: Request, layout: Layout, *, generation: int) -> Order:
         directory=os.path.expanduser("~"),
         log=files.log,
         resources=request.resources,
+        job=request.job,
     )
 
 
@@ -384,6 +386,8 @@ def _check(request: Request, layout: Layout, scheduler: Scheduler) -> None:
     if request.offer == "reverse" and scheduler.name == "none":
         raise BadInput("offer", "'reverse' needs a node of its own, and sessions run on the login host here",
                        hint="Leave hpc_route at auto or node")
+    if request.job:
+        scheduler.check_job(request.job)
     path = os.path.expanduser(request.directory or "~")
     if not os.path.isdir(path):
         raise BadInput("directory", f"{path} is not a directory on {socket.gethostname()}")

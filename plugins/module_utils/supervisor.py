@@ -71,6 +71,7 @@ def _run(claim: Claim, record: Record, signals: Signals) -> End:
     try:
         request = _request(claim)
         _check_user(record, request)
+        _be_nice(request.nice)
         directory = _make_directory(claim)
         return _Session(claim, record, request, directory, signals).run()
     except (HpcJupyterError, OSError) as error:
@@ -98,6 +99,11 @@ def _check_user(record: Record, request: Request) -> None:
     if record.scheduler != "none" or request.offer != "loopback":
         raise CannotStart("refused to run as root: log in to the cluster with an account of your own")
     _say("warning: Jupyter runs as root on this machine, so does every notebook")
+
+
+def _be_nice(wanted: int) -> None:
+    """Stand back for others on the node; Jupyter and its kernels inherit it. Never towards the front."""
+    os.nice(max(0, wanted - os.nice(0)))
 
 
 def _make_directory(claim: Claim) -> NodeDirectory:

@@ -54,6 +54,11 @@ options:
     description: The cluster's scheduler.
     type: str
     default: none
+  detach:
+    description: How sessions are let go of where O(scheduler=none).
+    type: str
+    choices: [setsid, tmux, screen]
+    default: setsid
   tls:
     description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
     type: str
@@ -96,6 +101,7 @@ ARGUMENTS = {
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+    "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
 }
 
 
@@ -120,7 +126,7 @@ def _remove(module: AnsibleModule) -> dict[str, object]:
 def _run(module: AnsibleModule) -> dict[str, object]:
     layout = account.layout(module.params["root"])
     account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
-    facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "tls")}
+    facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "detach", "tls")}
     sessions = module.params["sessions"]
     changes = account.plan(layout, sessions=sessions, facts=facts if facts["account"] else None)
     if not module.check_mode:

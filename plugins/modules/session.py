@@ -118,6 +118,22 @@ options:
     description: The session ends after this many seconds without use; V(0) means never.
     type: int
     default: 0
+  interface:
+    description: What opens, JupyterLab, Jupyter Notebook or the classic notebook; the environment must have it.
+    type: str
+    choices: [lab, notebook, nbclassic]
+    default: lab
+  nice:
+    description:
+      - How far the session stands back for others on its node, from V(0), not at all, to V(19), as C(nice) counts.
+    type: int
+    default: 0
+  job:
+    description:
+      - The number of a Slurm job of the account that runs already, as after C(salloc), for the session to run in,
+        instead of a job of its own. It has its O(resources) already. Ending the session leaves it.
+    type: str
+    default: ''
   startup_seconds:
     description: How long Jupyter may take to answer once its job runs.
     type: int
@@ -186,7 +202,7 @@ session:
       description: How an ended session ended.
       type: str
     job_id:
-      description: The scheduler's name for the job.
+      description: The scheduler's name for the job, or C(JOB.STEP) with O(job).
       type: str
       sample: "4711"
     node:
@@ -216,6 +232,9 @@ session:
       type: str
     base_url:
       description: The path that all of the session's URLs start with.
+      type: str
+    interface:
+      description: What opens there; the URL's last part is C(lab) for V(lab), C(tree) for the others.
       type: str
     starts_at:
       description: When the scheduler expects to start a queued job, ISO 8601 in UTC, empty if it does not say.
@@ -267,6 +286,9 @@ _OPTIONS = {
     "offer": {"type": "str", "choices": ["socket", "loopback", "lan", "reverse"], "default": "socket"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"]},
     "idle_seconds": {"type": "int", "default": 0},
+    "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
+    "nice": {"type": "int", "default": 0},
+    "job": {"type": "str", "default": ""},
     "startup_seconds": {"type": "int", "default": 180},
     "wait_seconds": {"type": "int", "default": 60},
 }
@@ -277,7 +299,7 @@ def main() -> None:
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         layout = answers.layout_of(ansible.params)
-        scheduler = by_name(ansible.params["scheduler"], root=layout.root)
+        scheduler = by_name(ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"])
         act = {"present": _have, "awaited": _await, "restarted": _restart, "absent": _end}[ansible.params["state"]]
         ansible.exit_json(**act(ansible, layout, scheduler))
     except (HpcJupyterError, OSError) as error:
@@ -335,6 +357,9 @@ def _request(params: dict[str, Any], *, tls: str) -> request.Request:
         tls=tls,
         idle_seconds=params["idle_seconds"],
         startup_seconds=params["startup_seconds"],
+        interface=params["interface"],
+        nice=params["nice"],
+        job=params["job"],
     )
 
 

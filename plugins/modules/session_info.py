@@ -84,7 +84,7 @@ def main() -> None:
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         layout = answers.layout_of(ansible.params)
-        scheduler = by_name(ansible.params["scheduler"], root=layout.root)
+        scheduler = by_name(ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"])
         wanted = ansible.params["name"]
         names = [request.session_name(wanted)] if wanted else session.names(layout)
         seen = [_see(layout, name, scheduler, log_lines=ansible.params["log_lines"]) for name in names]

@@ -73,6 +73,7 @@ _RESOURCES = (
     ("--mail-user", "ADDRESS", "Whom the scheduler sends mail."),
     ("--mail-type", "TYPES", "When it sends mail, such as BEGIN."),
     ("--dependency", "JOBS", "Jobs to wait for, such as afterok:123."),
+    ("--job", "ID", "Run in a job that you have already, as after salloc; stop leaves it."),
     ("--directory", "PATH", "Where notebooks open; absolute or starting with ~/."),
 )
 
@@ -87,6 +88,10 @@ def resources(function: F) -> F:
             metavar="OPTION",
             help="Another option of the scheduler, such as --extra=--licenses=a:1. Can be repeated.",
         ),
+        click.option(
+            "--interface", metavar="NAME", help="What opens: lab (the default), notebook or nbclassic."
+        ),
+        click.option("--nice", metavar="N", help="Stand back for others on the node, from 0 to 19."),
         click.option(
             "--idle-seconds",
             type=click.IntRange(0),

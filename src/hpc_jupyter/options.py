@@ -30,6 +30,7 @@ _RESOURCES = (
     "mail_type",
     "dependency",
 )
+_NOTHING: dict[str, Any] = {"jupyter_session_exclusive": False, "jupyter_session_extra": []}
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,17 @@ def launch(
     """The checked request in ``values``, named as the options are; raises ``BadInput``."""
     name = request.session_name(values["session"])
     resources = {key: values[key] for key in (*_RESOURCES, "exclusive", "extra") if values.get(key)}
-    request.build_resources(resources)
+    job = request.check_job(values.get("job") or "", request.build_resources(resources))
     variables = {f"jupyter_session_{key}": value for key, value in resources.items()}
+    if job:
+        # What the inventory asks for is for jobs that are submitted.
+        variables = {**{f"jupyter_session_{key}": "" for key in _RESOURCES}, **_NOTHING, "jupyter_session_job": job}
     if values.get("directory"):
         variables["jupyter_session_directory"] = request.check_directory(values["directory"])
+    if values.get("interface"):
+        variables["jupyter_session_interface"] = request.check_interface(values["interface"])
+    if values.get("nice") is not None:
+        variables["jupyter_session_nice"] = request.check_nice(values["nice"])
     for option in ("idle_seconds", "wait_seconds"):
         if values.get(option) is not None:
             variables[f"jupyter_session_{option}"] = values[option]

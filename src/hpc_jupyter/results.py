@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, local_time
 
 from hpc_jupyter.exits import Exit
@@ -46,6 +47,7 @@ class Connected:
     ends_at: str
     log: str
     forwards: tuple[Mapping[str, Any], ...] = ()
+    interface: str = LAB
     code = Exit.OK
 
     def to_json(self) -> Any:
@@ -56,7 +58,8 @@ class Connected:
         """Where it is."""
         job = f"job {self.job_id}" if self.job_id else "no job"
         until = f", until {local_time(self.ends_at)}" if self.ends_at else ""
-        return [f"JupyterLab of {self.account} is ready on {self.node} ({job}{until})"]
+        title = INTERFACES[self.interface if self.interface in INTERFACES else LAB].title
+        return [f"{title[0].upper()}{title[1:]} of {self.account} is ready on {self.node} ({job}{until})"]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.detach import DETACHES, SETSID
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm import Slurm
 
 SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm}
 
 
-def by_name(name: str, *, root: str) -> Scheduler:
-    """The scheduler called ``name``, for the account whose directory is ``root``."""
+def by_name(name: str, *, root: str, detach: str = SETSID) -> Scheduler:
+    """The scheduler called ``name``, for the account whose directory is ``root``; ``detach`` is ``hpc_detach``."""
     if name not in SCHEDULERS:
         raise BadInput("scheduler", f"{name!r} is not one of {', '.join(SCHEDULERS)}")
-    return SCHEDULERS[name](root=root)
+    if detach not in DETACHES:
+        raise BadInput("hpc_detach", f"{detach!r} is not one of {', '.join(DETACHES)}")
+    return SCHEDULERS[name](root=root, detach=detach)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 
 PENDING = "pending"
@@ -42,6 +43,7 @@ class Order:
     """A job to submit: ``argv`` is the job script (an absolute path) and its arguments.
 
     ``name`` is the key under which the job is found again; ``directory`` and ``log`` are absolute paths that exist.
+    ``job`` is an allocation that the account has already, to run in; empty submits a job.
     """
 
     name: str
@@ -49,21 +51,31 @@ class Order:
     directory: str
     log: str
     resources: Resources
+    job: str = ""
 
 
 class Scheduler(ABC):
     """One scheduler, asked through its own commands on the account, as the account.
 
-    ``root`` is the account's directory, for schedulers that tell jobs by it.
+    ``root`` is the account's directory, for schedulers that tell jobs by it; ``detach`` is the cluster's
+    ``hpc_detach``, for those that start a job themselves.
     """
 
     name: str
 
-    def __init__(self, *, root: str = "") -> None:
+    def __init__(self, *, root: str = "", detach: str = "setsid") -> None:
         self._root = root
+        self._detach = detach
 
     def check(self, resources: Resources) -> None:  # noqa: B027 - most schedulers judge for themselves, when asked
         """Raise ``BadInput`` for what can never be granted, before anything is written or submitted."""
+
+    def check_job(self, job: str) -> None:
+        """Raise ``BadInput`` unless the account has a job of this id, which runs and can run a session too."""
+        raise BadInput(
+            "job", f"{job!r} cannot be used: hpc_scheduler is {self.name}, and only slurm runs a session in a job",
+            hint="Leave job out on this cluster",
+        )
 
     @abstractmethod
     def submit(self, order: Order) -> str:

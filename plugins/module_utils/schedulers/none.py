@@ -9,13 +9,10 @@ to run while a process of that id runs the job of that session.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children
@@ -23,9 +20,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     SchedulerUnavailable,
     SubmitRefused,
-    SubmitUnclear,
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Order, Scheduler
 
 _NAME = re.compile(r"hpc-jupyter-(?P<session>.+)-[0-9a-f]{6}")
@@ -33,21 +30,11 @@ _ID = re.compile(r"(?P<pid>[1-9]\d*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P
 _COMMAND = re.compile(
     r"(?:^|[ /])(?:job\.sh|hpc-session supervise) (?P<root>/.*)/sessions/(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*) \d+"
 )
-_START_SECONDS = 30
 _EXEC_SECONDS = 1.0
 _GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 
 _GRANTED = ("cpus", "memory", "gpus", "gres", "nodes", "exclusive")
-_DETACH = """
-import json, subprocess, sys
-order = json.load(sys.stdin)
-with open(order["log"], "ab") as log:
-    job = subprocess.Popen(order["argv"], cwd=order["directory"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                           start_new_session=True)
-print(job.pid)
-"""
-"""A process between us and the job: it ends at once, so that no login and no program of ours is the job's parent."""
 
 
 class NoScheduler(Scheduler):
@@ -58,17 +45,19 @@ class NoScheduler(Scheduler):
     def check(self, resources: Resources) -> None:
         """Refuse what a person would believe in and nobody here can grant; ``time`` is kept by the supervisor."""
         check_resources(resources)
+        detach.check(self._detach)
 
     def submit(self, order: Order) -> str:
         """Start the job in a session of its own: it outlives the login, its terminal and its connection."""
         script, session_directory = order.argv[:2]
         if not os.access(script, os.X_OK):
             raise SubmitRefused(f"{script} on {socket.gethostname()} is missing or cannot be executed")
-        started = _detach(order)
-        if started.returncode != 0:
-            words = "".join(os.fsdecode(started.stderr).strip().splitlines()[-1:])
-            raise SubmitRefused(f"the job could not be started on {socket.gethostname()}: {words}")
-        return job_id(int(started.stdout), session=os.path.basename(session_directory))
+        session = os.path.basename(session_directory)
+        title = f"Session {session}. Ctrl-C ends it; detach to leave it running. What it prints is in {order.log} too."
+        wanted = detach.Start(
+            order.argv, order.directory, order.log, detach.own_environment(), name=order.name, title=title
+        )
+        return job_id(detach.start(wanted, self._detach), session=session)
 
     def query(self, job_id: str) -> Job:
         """Whether the job's process runs; ``SchedulerUnavailable`` on another host than the job's."""
@@ -114,17 +103,6 @@ def job_id(pid: int, *, session: str) -> str:
 def short_host() -> str:
     """This host's name without its domain, as schedulers name nodes."""
     return socket.gethostname().split(".")[0]
-
-
-def _detach(order: Order) -> subprocess.CompletedProcess[bytes]:
-    description = {"argv": order.argv, "directory": order.directory, "log": order.log}
-    try:
-        return subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _DETACH], input=json.dumps(description).encode(), capture_output=True,
-            timeout=_START_SECONDS, check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SubmitUnclear(f"starting the job took longer than {_START_SECONDS} seconds") from error
 
 
 def _on_this_host(given: str) -> tuple[int, str, str]:

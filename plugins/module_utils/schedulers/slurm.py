@@ -1,21 +1,28 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Slurm, through ``sbatch``, ``squeue`` and ``scancel``. Texts and exit codes as Slurm 22.05 gives them."""
+"""Slurm, through ``sbatch``, ``srun``, ``squeue`` and ``scancel``. Texts and exit codes as Slurm 22.05 gives them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
+import socket
+import time
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
     SubmitRefused,
     SubmitUnclear,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
-from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
+from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, find_command, run
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slurm_step as step
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
     GONE,
@@ -28,6 +35,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 
 _SUBMIT_SECONDS = 60
 _QUERY_SECONDS = 30
+_STEP_LOOK_SECONDS = 0.3
+_STEP_GRACE_SECONDS = 20.0
+"""Longer than the supervisor takes to shut Jupyter and its kernels down."""
 _FORMAT = "%i|%T|%r|%N|%B|%S|%e|%j"
 _ROW = re.compile(r"\d+(?:[_+][\d\[\],-]+)?\|")
 _ID = re.compile(r"(\d+)(?:;[\w.-]+)?")
@@ -55,26 +65,69 @@ class Slurm(Scheduler):
 
     name = "slurm"
 
+    def check_job(self, job: str) -> None:
+        """Refuse a job that is not this account's, or does not run."""
+        result = _run(["squeue", "-h", "-t", "all", "-j", job, "-o", step.OWNER_FORMAT], timeout_seconds=_QUERY_SECONDS)
+        known = "" if _is_unknown(result) else _checked(result).out
+        step.check_job(known, job=job, user=_user(), host=socket.gethostname())
+
     def submit(self, order: Order) -> str:
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
+        if order.job:
+            return self._submit_step(order)
         return read_submit(_run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS))
 
     def query(self, job_id: str) -> Job:
         """One job by its id; ``-t all`` also shows one that has just ended."""
+        if step.job_of(job_id):
+            job = self.query(step.job_of(job_id))
+            return step.status(job_id, job, self._steps(f"--steps={job_id}") if job.phase == RUNNING else [])
         argv = ["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT]
         return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
 
     def find(self, name: str) -> list[Job]:
-        """The account's jobs of this name that are not gone."""
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        argv = ["squeue", "-h", "-t", "all", "-u", user, "-n", name, "-o", _FORMAT]
-        return [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
+        """The account's jobs of this name that are not gone, and its steps in other jobs."""
+        argv = ["squeue", "-h", "-t", "all", "-u", _user(), "-n", name, "-o", _FORMAT]
+        jobs = [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
+        own = [job.job_id for job in jobs]
+        return jobs + [each for each in self._steps("-n", name) if step.job_of(each.job_id) not in own]
 
     def cancel(self, job_id: str) -> None:
         """Cancel with ``scancel``, which is silent about jobs that are gone."""
-        result = _run(["scancel", job_id], timeout_seconds=_SUBMIT_SECONDS)
-        if result.timed_out or result.code != 0:
-            raise SchedulerUnavailable(f"scancel could not end job {job_id}: {_words(result) or 'it did not answer'}")
+        if step.job_of(job_id):
+            self._cancel_step(job_id)
+        _cancel(job_id)
+
+    def _submit_step(self, order: Order) -> str:
+        """Start ``srun``, which lives as long as its step does; the step is known by its name once it is there."""
+        ends_at = self.query(order.job).ends_at
+        surroundings = step.environment(detach.own_environment(), ends_at=ends_at)
+        argv = step.submit_argv(order)
+        wanted = detach.Start((_srun(argv[0]), *argv[1:]), order.directory, order.log, surroundings)
+        pid = detach.start(wanted)
+        deadline = time.monotonic() + _SUBMIT_SECONDS
+        while time.monotonic() < deadline:
+            lives = children.process(pid) is not None
+            with contextlib.suppress(SchedulerUnavailable):
+                found = [each for each in self._steps("-n", order.name) if step.job_of(each.job_id) == order.job]
+                if found:
+                    return found[0].job_id
+            if not lives:
+                said = "; ".join(read_tail(order.log, lines=2)) or "it said nothing"
+                raise SubmitRefused(f"srun could not start a step in job {order.job}: {said}")
+            time.sleep(_STEP_LOOK_SECONDS)
+        raise SubmitUnclear(f"srun started no step in job {order.job} within {_SUBMIT_SECONDS} seconds")
+
+    def _steps(self, *which: str) -> list[Job]:
+        argv = ["squeue", "-h", "-s", "-u", _user(), *which, "-o", step.STEP_FORMAT]
+        return step.parse(_checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out)
+
+    def _cancel_step(self, job_id: str) -> None:
+        """Ask first: without a signal's name, ``scancel`` kills a step at once."""
+        _cancel("--signal=TERM", job_id)
+        deadline = time.monotonic() + _STEP_GRACE_SECONDS
+        while self._steps(f"--steps={job_id}") and time.monotonic() < deadline:
+            time.sleep(_STEP_LOOK_SECONDS)
 
 
 def submit_argv(order: Order) -> list[str]:
@@ -109,7 +162,7 @@ def read_submit(result: Result) -> str:
 
 def read_query(result: Result, *, job_id: str) -> Job:
     """One job from what ``squeue`` did; GONE only where Slurm says that it does not know the id."""
-    if result.code != 0 and not result.timed_out and "Invalid job id specified" in result.err:
+    if _is_unknown(result):
         return Job(job_id, GONE)
     jobs = _answer(result)
     if not jobs:
@@ -159,11 +212,39 @@ def _time(text: str) -> str:
 
 
 def _answer(result: Result) -> list[Job]:
+    return parse_squeue(_checked(result).out)
+
+
+def _checked(result: Result) -> Result:
+    """What ``squeue`` did, if it did it."""
     if result.timed_out:
         raise SchedulerUnavailable(f"squeue did not answer within {_QUERY_SECONDS} seconds")
     if result.code != 0:
         raise SchedulerUnavailable(f"squeue failed: {_words(result)}")
-    return parse_squeue(result.out)
+    return result
+
+
+def _is_unknown(result: Result) -> bool:
+    return result.code != 0 and not result.timed_out and "Invalid job id specified" in result.err
+
+
+def _cancel(*arguments: str) -> None:
+    """``scancel`` is silent about jobs that are gone, and complains about such steps."""
+    result = _run(["scancel", *arguments], timeout_seconds=_SUBMIT_SECONDS)
+    if result.timed_out or (result.code != 0 and not (step.job_of(arguments[-1]) and _is_unknown(result))):
+        problem = _words(result) or "it did not answer"
+        raise SchedulerUnavailable(f"scancel could not end job {arguments[-1]}: {problem}")
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _srun(name: str) -> str:
+    try:
+        return find_command(name)
+    except FileNotFoundError as error:
+        raise SubmitRefused(f"a session cannot be started in a job from {socket.gethostname()}: {error}") from error
 
 
 def _run(argv: list[str], *, timeout_seconds: float) -> Result:

@@ -69,6 +69,7 @@ def result(found: Link) -> Connected:
         forwards=tuple(
             {"port": there, "local": here, "url": f"http://{LOOPBACK}:{here}/"} for here, there in found.route.ports
         ),
+        interface=record.interface,
     )
 
 

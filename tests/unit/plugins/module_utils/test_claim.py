@@ -88,3 +88,14 @@ def test_without_a_scheduler_the_asked_time_counts_and_foreign_job_variables_do_
     assert taken.job_id == f"77.default@{socket.gethostname()}"
     assert taken.node == socket.gethostname().split(".", maxsplit=1)[0]
     assert rec.timestamp(claim.ends_at - 3600) == taken.started_at
+
+
+def test_a_step_in_a_job_that_is_there_is_known_by_its_own_id(tmp_path: Path) -> None:
+    wanted = req.build(session="default", account="a", cluster="b", scheduler="slurm", job="42")
+    (tmp_path / "request.json").write_bytes(wanted.to_json())
+    taken = _claim(tmp_path, replace(_INTENDED, job_id="42.1"), **dict(_JOB, SLURM_STEP_ID="1")).take()
+    assert taken is not None
+    assert (taken.job_id, taken.node, taken.ends_at) == ("42.1", "c1", rec.timestamp(1800000000))
+    second = _claim(tmp_path, taken, **dict(_JOB, SLURM_STEP_ID="2"))
+    assert second.take() is None
+    assert second.step_back == "job 42.1 already runs this session: job 42.2 steps back"

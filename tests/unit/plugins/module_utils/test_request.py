@@ -114,3 +114,36 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(name: str, value: 
     with pytest.raises(BadInput) as caught:
         request.build(session="s", account="a@c", cluster="c", scheduler="none", **{name: value})  # type: ignore[arg-type]
     assert str(caught.value) == f"{name}: {value!r} is not one of {allowed}"
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("nice", 20, "nice: '20' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("nice", -5, "nice: '-5' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("nice", "very", "nice: 'very' is not allowed. Write a number from 0 (not at all) to 19 (as far as possible)"),
+    ("job", "x", "job: 'x' is not allowed. Write the number of a job of yours, as squeue shows it"),
+    ("job", "0", "job: '0' is not allowed. Write the number of a job of yours, as squeue shows it"),
+    ("interface", "labb", "interface: 'labb' is not one of lab, notebook, nbclassic"),
+])
+def test_what_a_session_cannot_be_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        request.build(session="x", account="a@b", cluster="b", scheduler="none", **{field: value})  # type: ignore[arg-type]
+    assert str(raised.value) == message
+
+
+def test_niceness_and_interface_are_kept() -> None:
+    wanted = request.build(session="x", account="a@b", cluster="b", scheduler="none", nice="19", interface="notebook")
+    assert (wanted.nice, wanted.interface) == (19, "notebook")
+    assert request.from_json(wanted.to_json()) == wanted
+
+
+def test_a_job_that_is_there_has_its_resources() -> None:
+    asked = {"time": "1:00:00", "exclusive": True}
+    with pytest.raises(BadInput) as raised:
+        request.build(session="x", account="a@b", cluster="b", scheduler="slurm", job="7", resources=asked)
+    assert str(raised.value) == (
+        "job: job 7 has its resources already, and time, exclusive would change nothing. "
+        "Leave time and exclusive out, or job"
+    )
+    empty = {"time": "", "exclusive": False, "extra": []}
+    wanted = request.build(session="x", account="a@b", cluster="b", scheduler="slurm", job="7", resources=empty)
+    assert wanted.job == "7"

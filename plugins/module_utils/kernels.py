@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernels of the account's other environments, by name, in a directory of our own that only our sessions see."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+
+_VARIABLE = "jupyter_environment_kernels"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_RESERVED = ("python3",)
+"""What the environment's own kernel is called."""
+_SPEC = "kernel.json"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One environment's kernel; ``python`` is an absolute path."""
+
+    name: str
+    python: str
+    display_name: str
+
+    def to_json(self) -> str:
+        """What Jupyter reads; the environment's own programs come first in the kernel."""
+        directory = os.path.dirname(self.python).replace("$", "$$")
+        spec = {
+            "argv": [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": self.display_name,
+            "language": "python",
+            "env": {"PATH": f"{directory}:${{PATH}}"},
+            # While one debugs, other users of the node could run code in the kernel.
+            "metadata": {"debugger": False},
+        }
+        return json.dumps(spec, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One kernel's file and what it would be: texts for the diff, empty where there is nothing."""
+
+    path: str
+    before: str
+    after: str
+
+
+def build(values: Sequence[Mapping[str, Any]]) -> list[Kernel]:
+    """The kernels that a list of ``name``, ``path`` or ``python``, and ``display_name`` describes."""
+    kernels = [_kernel(value) for value in values]
+    names = [kernel.name for kernel in kernels]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(_VARIABLE, f"{name!r} is there twice", hint="Give each kernel a name of its own")
+    return kernels
+
+
+def _kernel(value: Mapping[str, Any]) -> Kernel:
+    name, path, python = (str(value.get(key) or "") for key in ("name", "path", "python"))
+    if _NAME.fullmatch(name) is None or name in _RESERVED:
+        hint = "Use up to 64 small letters, digits, '.', '_' or '-', a letter or digit first, and not python3"
+        raise BadInput(_VARIABLE, f"{name!r} cannot be a kernel's name", hint=hint)
+    if bool(path) == bool(python):
+        hint = "Write the environment's directory as path, or its Python as python"
+        raise BadInput(_VARIABLE, f"{name} has {'both path and python' if path else 'no path'}", hint=hint)
+    given = path or python
+    if not given.startswith(("/", "~/")) or any(ord(char) < 32 for char in given):
+        raise BadInput(_VARIABLE, f"{name}: {given!r} is relative", hint="Start it with / or ~/")
+    place = os.path.expanduser(given)
+    title = str(value.get("display_name") or "") or name
+    return Kernel(name, os.path.join(place, "bin", "python") if path else place, title)
+
+
+def verify(kernel: Kernel) -> None:
+    """Raise ``HpcJupyterError`` unless its Python runs and has ipykernel."""
+    if not os.access(kernel.python, os.X_OK):
+        raise HpcJupyterError(f"{_VARIABLE}: {kernel.name}: there is no Python at {kernel.python} on this account")
+    found = interpreters.installed(kernel.python, modules=("ipykernel",), packages=("ipykernel",), isolated=False)
+    if isinstance(found, str):
+        raise HpcJupyterError(f"{_VARIABLE}: {kernel.name}: {found}")
+    if found.problems:
+        raise HpcJupyterError(
+            f"{_VARIABLE}: {kernel.name}: {kernel.python} cannot be a kernel ({found.problems['ipykernel']}). "
+            f"Install ipykernel there: {kernel.python} -m pip install ipykernel"
+        )
+
+
+def plan(layout: Layout, kernels: Sequence[Kernel]) -> list[Change]:
+    """What makes the directory hold ``kernels`` and no other."""
+    wanted = {os.path.join(layout.kernels, kernel.name, _SPEC): kernel.to_json() for kernel in kernels}
+    there = os.listdir(layout.kernels) if os.path.isdir(layout.kernels) else []
+    paths = sorted({*wanted, *(os.path.join(layout.kernels, name, _SPEC) for name in there)})
+    changes = [Change(path, _text(path), wanted.get(path, "")) for path in paths]
+    return [change for change in changes if change.before != change.after]
+
+
+def apply(layout: Layout, changes: Sequence[Change]) -> None:
+    """Carry out what ``plan`` found."""
+    for change in changes:
+        directory = os.path.dirname(change.path)
+        if not change.after:
+            shutil.rmtree(directory)
+            continue
+        for each in (layout.kernels, directory):
+            make_private_directory(each)
+        write_private(change.path, change.after.encode())
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
