@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import websocket
+import websocket  # type: ignore[import-not-found]  # of the JupyterLab that runs this
 
 SECONDS = 60
 

@@ -82,8 +82,8 @@ def account_here() -> Account:
     try:
         with open(layout.account, "rb") as stream:
             facts = json.loads(stream.read().decode("utf-8"))
-        detach = str(facts.get("detach", "setsid"))
-        scheduler = by_name(str(facts["scheduler"]), root=layout.root, detach=detach)
+        kind = str(facts["scheduler"])
+        scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")))
         return Account(layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")))
     except FileNotFoundError as error:
         raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error

@@ -74,7 +74,7 @@ def wrong(tmp_path: Path) -> Path:
     """An inventory with a cluster for each of ``BAD_FACTS``."""
     inventory = tmp_path / "inventory"
     (inventory / "group_vars").mkdir(parents=True)
-    groups = {f"lab{number}": {"hosts": {f"alice@lab{number}": {}}} for number in range(len(BAD_FACTS))}
+    groups: dict[str, object] = {f"lab{number}": {"hosts": {f"alice@lab{number}": {}}} for number in range(len(BAD_FACTS))}
     (inventory / "hosts.yml").write_text(json.dumps({"all": {"children": groups}}))
     good = {"hpc_scheduler": "slurm", "hpc_login_hosts": ["login"]}
     for number, (line, _message) in enumerate(BAD_FACTS):

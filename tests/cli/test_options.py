@@ -64,6 +64,6 @@ def test_what_cannot_be_is_refused(values: dict[str, str], message: str) -> None
 )
 def test_the_address_is_that_of_the_interface(interface: str, page: str, path: str, title: str) -> None:
     record = Record("default", "lab", "alice@lab", "slurm", state="ready", node="c1", interface=interface, page=page)
-    link = Link(Attached(record, "secret"), Route("node", 20123, "/x/"))
+    link = Link(Attached(record, "secret"), Route("node", 20123, "/x/", f"http://127.0.0.1:20123/x/{path}"))
     assert (link.address, link.url) == (f"http://127.0.0.1:20123/x/{path}", f"{link.address}?token=secret")
     assert result(link).lines() == [f"{title} of alice@lab is ready on c1 (no job)"]

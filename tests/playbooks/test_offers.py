@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record
@@ -132,7 +133,7 @@ def test_a_session_nobody_uses_is_offered_another_way_in_its_job_and_back(site: 
     site.intend()
     site.job(prefix=_OWN_NETWORK)
     first = site.ready()
-    asked_from = {"SSH_CONNECTION": f"203.0.113.7 50000 {_LOGIN} 2222"}
+    asked_from: dict[str, Any] = {"SSH_CONNECTION": f"203.0.113.7 50000 {_LOGIN} 2222"}
     told = site.told(site.command("offer", "--nonce", NONCE, "lan", **asked_from))
     assert (told["record"]["offer"], told["record"]["address"], told["token"]) == ("lan", _NODE, site.token())
     assert (told["record"]["job_id"], told["record"]["base_url"]) == (first.job_id, first.base_url)

@@ -18,6 +18,10 @@ class Scheduler(Protocol):
     def packages(self) -> Mapping[str, str]:
         """Debian package -> a program in it."""
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The hosts that run jobs."""
+
     def files(self, host: Host, *, secret: str) -> tuple[File, ...]:
         """What the host needs; nothing for hosts that have no part in the cluster."""
 
