@@ -26,7 +26,8 @@ class Held:
     """A session's local side: its port, the process that holds the forward, and that process's ssh.
 
     ``rides`` are forwards on the login master instead of an ssh of its own. ``ports`` are pairs of a local port and
-    the node's one that it leads to as well.
+    the node's one that it leads to as well. ``tried`` are pairs of a route and why it does not work or was not tried,
+    and ``why`` is the reason for this one, so that other processes can say it too.
     """
 
     port: int = 0
@@ -35,6 +36,8 @@ class Held:
     route: str = ""
     rides: tuple[str, ...] = ()
     ports: tuple[tuple[int, int], ...] = ()
+    tried: tuple[tuple[str, str], ...] = ()
+    why: str = ""
 
     @property
     def is_up(self) -> bool:
@@ -66,6 +69,8 @@ class Store:
                 route=str(data.get("route", "")),
                 rides=tuple(str(item) for item in data.get("rides", ())),
                 ports=tuple((int(here), int(there)) for here, there in data.get("ports", ())),
+                tried=tuple((str(name), str(problem)) for name, problem in data.get("tried", ())),
+                why=str(data.get("why", "")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return Held()
