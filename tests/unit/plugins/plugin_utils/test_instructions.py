@@ -43,6 +43,15 @@ def test_a_session_has_a_port_of_its_own(session: str, port: int) -> None:
     assert told[2] == f"Open http://127.0.0.1:{port}/0123/lab"
 
 
+@pytest.mark.parametrize(("more", "page"), [
+    ({"interface": "lab"}, "lab"),
+    ({"interface": "notebook"}, "tree"),
+    ({"interface": "nbclassic", "page": "nbclassic/tree"}, "nbclassic/tree"),
+])
+def test_the_url_is_that_of_the_interface(more: dict[str, str], page: str) -> None:
+    assert instructions({**READY, **more}, LAB, 9000)[2] == f"Open http://127.0.0.1:9000/0123/{page}"
+
+
 def test_on_this_machine_there_is_nothing_to_forward() -> None:
     told = instructions({**READY, "port": 4321, "socket": "", "session": "gpu"}, HERE)
     assert told[1:] == [
