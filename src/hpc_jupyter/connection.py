@@ -300,9 +300,9 @@ class Connector:
             raise NoForward(self._explained(error.stderr, way, attached.record)) from error
 
     def _explained(self, stderr: str, way: Route, record: Record) -> str:
-        on_login_host = is_on_login_host(asdict(record), way.name)
-        where = {"login_host": record.login_host} if on_login_host else {"node": record.node}
-        return explain(stderr, self.access.cluster, **where)
+        if is_on_login_host(asdict(record), way.name):
+            return explain(stderr, self.access.cluster, login_host=record.login_host)
+        return explain(stderr, self.access.cluster, node=record.node)
 
     def route(
         self, attached: Attached, port: int, *, name: str = "", ports: Sequence[tuple[int, int]] = ()

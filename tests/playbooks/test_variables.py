@@ -93,6 +93,21 @@ def test_a_misspelt_session_variable_is_refused(home: Home, entry: str) -> None:
     assert "jupyter_session_tmie is not a variable of this role; did you mean jupyter_session_time?" in played.out
 
 
+def test_a_new_session_is_better_had_from_the_sites_jupyterhub(home: Home) -> None:
+    hub = {"hpc_jupyterhub_url": "https://hub.example.org/x"}
+    refused = home.play("launch.yml", "--check", **hub)
+    assert refused.code != 0
+    assert (
+        "local has a JupyterHub, which is the better way: https://hub.example.org/x. "
+        "To launch a session here anyway, set jupyter_session_anyway: true"
+    ) in refused.out
+    assert not home.root.exists()
+    anyway = home.play("launch.yml", "--check", "-e", "jupyter_session_anyway=true", **hub).out
+    assert "has a JupyterHub" not in anyway
+    assert "me@local is not set up" in anyway
+    _well(home.play("status.yml", **hub))
+
+
 def test_a_setup_that_was_cut_off_does_not_look_complete(home: Home) -> None:
     (home.server / "jupyter_server_config.json").mkdir(parents=True)
     assert home.role("jupyter_server").code != 0
