@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Sequence
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 
 PENDING = "pending"
@@ -58,12 +60,18 @@ class Scheduler(ABC):
     """
 
     name: str
+    steps = False
+    """Whether ``step_argv`` can start something in a running job."""
 
     def __init__(self, *, root: str = "") -> None:
         self._root = root
 
     def check(self, resources: Resources) -> None:  # noqa: B027 - most schedulers judge for themselves, when asked
         """Raise ``BadInput`` for what can never be granted, before anything is written or submitted."""
+
+    def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
+        """What runs ``argv`` in the running job on ``node``, its input and output passed through unbuffered."""
+        raise HpcJupyterError(f"{self.name} starts no steps, so {argv[0]} cannot run in job {job_id} on {node}")
 
     @abstractmethod
     def submit(self, order: Order) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
@@ -54,6 +55,7 @@ class Slurm(Scheduler):
     """Slurm as an ordinary user sees it."""
 
     name = "slurm"
+    steps = True
 
     def submit(self, order: Order) -> str:
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
@@ -63,6 +65,11 @@ class Slurm(Scheduler):
         """One job by its id; ``-t all`` also shows one that has just ended."""
         argv = ["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT]
         return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
+
+    def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
+        """With ``srun``; without ``--unbuffered`` it would hold back what does not end in a newline."""
+        options = ["--overlap", "--unbuffered", "-Q", f"--jobid={job_id}", "-w", node, "--nodes=1", "--ntasks=1"]
+        return ["srun", *options, "--chdir=/", "--mpi=none", *argv]
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name that are not gone."""
