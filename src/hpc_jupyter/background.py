@@ -67,7 +67,7 @@ def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Att
             if held.holder == holder and held.is_up:
                 # It may have asked the session to offer itself in another way.
                 seen = connector.attach()
-                return Link(seen, connector.held_route(seen, held), holder=holder, why="it was chosen just now")
+                return connector.held_link(seen, held)
             if process.poll() is not None:
                 break
             connector.progress.tick()

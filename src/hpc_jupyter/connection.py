@@ -148,7 +148,12 @@ class Connector:
         if not wanted.has(held.ports):
             self.store.end(self.session)
             return None
-        return Link(attached, self.held_route(attached, held), holder=held.holder, why="it is held already")
+        return self.held_link(attached, held)
+
+    def held_link(self, attached: Attached, held: Held) -> Link:
+        """The connection that another process holds, with what that process found out."""
+        tried = tuple(Tried(name, problem) for name, problem in held.tried)
+        return Link(attached, self.held_route(attached, held), holder=held.holder, tried=tried, why=held.why)
 
     def held_route(self, attached: Attached, held: Held) -> Route:
         """The route that a process holds."""
@@ -271,6 +276,8 @@ class Connector:
             route=link.route.name,
             rides=link.route.rides,
             ports=link.route.ports,
+            tried=tuple((item.name, item.problem) for item in link.tried),
+            why=link.why,
         )
         self.store.write(self.session, held)
         return link

@@ -26,7 +26,8 @@ class Held:
     """A session's local side: its port, the process that holds the forward, and that process's ssh.
 
     ``rides`` are forwards on the login master instead of an ssh of its own. ``ports`` are pairs of a local port and
-    the node's one that it leads to as well.
+    the node's one that it leads to as well. ``tried`` are the routes that were looked at, each with what is wrong with
+    it, and ``why`` is why ``route`` was taken.
     """
 
     port: int = 0
@@ -35,6 +36,8 @@ class Held:
     route: str = ""
     rides: tuple[str, ...] = ()
     ports: tuple[tuple[int, int], ...] = ()
+    tried: tuple[tuple[str, str], ...] = ()
+    why: str = ""
 
     @property
     def is_up(self) -> bool:
@@ -66,6 +69,8 @@ class Store:
                 route=str(data.get("route", "")),
                 rides=tuple(str(item) for item in data.get("rides", ())),
                 ports=tuple((int(here), int(there)) for here, there in data.get("ports", ())),
+                tried=tuple((str(name), str(problem)) for name, problem in data.get("tried", ())),
+                why=str(data.get("why", "")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return Held()
