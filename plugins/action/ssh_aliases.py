@@ -154,6 +154,9 @@ def _remove_last(base: str) -> None:
     if os.path.isdir(base) and os.listdir(base) == [".ansible"]:
         shutil.rmtree(os.path.join(base, ".ansible"))
     _remove_empty(base)
+    if not os.environ.get("XDG_STATE_HOME"):
+        _remove_empty(os.path.expanduser("~/.local/state"))
+        _remove_empty(os.path.expanduser("~/.local"))
 
 
 def _remove_empty(directory: str) -> None:

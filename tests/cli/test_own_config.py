@@ -50,7 +50,7 @@ def test_a_certificate(way: Way) -> None:
     make_keys(way.home / "ca", "ed25519")
     make_keys(way.home / "mine", "ed25519")
     key = way.home / "mine" / "ed25519"
-    sign = ["ssh-keygen", "-q", "-s", way.home / "ca/ed25519", "-I", "me", "-n", way.cluster.user, f"{key}.pub"]
+    sign = ["ssh-keygen", "-q", "-s", str(way.home / "ca/ed25519"), "-I", "me", "-n", way.cluster.user, f"{key}.pub"]
     subprocess.run(sign, check=True)
     (way.home / "mine" / "cert.pub").write_text((way.home / "mine" / "ed25519-cert.pub").read_text())
     (way.home / "mine" / "ed25519-cert.pub").unlink()
