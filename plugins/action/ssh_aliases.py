@@ -110,6 +110,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
 
     def _include(self, place: Place, notes: list[str], *, wanted: bool, fresh: bool) -> list[dict[str, str]]:
         problem = own_ssh.why_not(place.config)
+        if problem and wanted is own_ssh.includes(place):
+            return []
         if problem:
             line = f"Put this line at its top: {place.include}" if wanted else f"Remove this line: {place.include}"
             notes.append(f"{place.config} {problem}, so it is left alone. {line}")
