@@ -115,7 +115,7 @@ class Session:
         assert f"Route {route}: works; taken because {why or 'hpc_route says so'}\n" in self.explained
         assert self.cell(WHERE, keep=True) == f"{record['node']}\n"
         self.check_sockets(record)
-        self.check_pasted(record)
+        self.check_pasted()
 
     def cell(self, code: str, *, keep: bool = False) -> str:
         """What ``code`` prints, run through the forward; its kernel is left running if ``keep``."""
@@ -146,7 +146,7 @@ class Session:
         modes = self.site.lab.host(each.host).run(["stat", "-c", "%a %U", *folders]).stdout.splitlines()
         return f"700 {self.site.person.user}" in modes and (each.host == "client" or "/home" not in folders)
 
-    def check_pasted(self, record: dict[str, Any]) -> None:
+    def check_pasted(self) -> None:
         """The commands that ``--explain`` printed, pasted into a shell."""
         client, user = self.site.lab.host("client"), self.site.person.user
         log_in, forward, page = (self._line(name) for name in ("Log in by hand", "Forward by hand", "Then open"))

@@ -110,6 +110,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
 
     def _include(self, place: Place, notes: list[str], *, wanted: bool, fresh: bool) -> list[dict[str, str]]:
         problem = own_ssh.why_not(place.config)
+        if problem and wanted is own_ssh.includes(place):
+            return []
         if problem:
             line = f"Put this line at its top: {place.include}" if wanted else f"Remove this line: {place.include}"
             notes.append(f"{place.config} {problem}, so it is left alone. {line}")
@@ -154,6 +156,9 @@ def _remove_last(base: str) -> None:
     if os.path.isdir(base) and os.listdir(base) == [".ansible"]:
         shutil.rmtree(os.path.join(base, ".ansible"))
     _remove_empty(base)
+    if not os.environ.get("XDG_STATE_HOME"):
+        _remove_empty(os.path.expanduser("~/.local/state"))
+        _remove_empty(os.path.expanduser("~/.local"))
 
 
 def _remove_empty(directory: str) -> None:

@@ -18,7 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
 
 _NOWHERE: dict[str, Any] = {
-    "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "",
+    "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "", "step_host_key": "",
 }
 """What a record says of a server that does not run."""
 

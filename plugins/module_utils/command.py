@@ -97,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     where = _verb(verbs, "where", reach.where, "for hpc-jupyter: this login host, and the one that a session needs")
     offer = _verb(verbs, "offer", reach.offer, "for hpc-jupyter: have the running session offered another way")
     offer.add_argument("way", choices=wishes.OFFERS)
+    step = _verb(verbs, "step", reach.step, "for hpc-jupyter: an sshd in the session's job, over stdin and stdout")
+    step.add_argument("--key", required=True)
+    step.add_argument("--permit", action="append", default=[], metavar="PORT")
     for framed in (attach, where, offer):
         framed.add_argument("--nonce", required=True)
     return parser

@@ -39,6 +39,11 @@ class SessionFiles:
         return os.path.join(self.path, "wish.json")
 
     @property
+    def step(self) -> str:
+        """The directory of the sshd that a step runs (see ``step.py``)."""
+        return os.path.join(self.path, "step")
+
+    @property
     def token(self) -> str:
         """The session's token, without a trailing newline."""
         return os.path.join(self.path, "token")

@@ -32,7 +32,8 @@ class Offered:
     """One server after another, and where it is offered; every change is written into the record."""
 
     def __init__(
-        self, claim: Claim, record: Record, place: Place, signals: Signals, *, landing: Landing | None
+        self, claim: Claim, record: Record, place: Place, signals: Signals, *, landing: Landing | None,
+        step_host_key: str,
     ) -> None:
         self.server: Server | None = None
         self._claim = claim
@@ -44,6 +45,7 @@ class Offered:
         self._offer = ""
         self._target: probe.Target | None = None
         self._tunnel: Tunnel | None = None
+        self._step_host_key = step_host_key
 
     def begin(self, offer: str) -> str:
         """Offer the server as it was asked for; where that cannot be, by a socket, and return why."""
@@ -149,7 +151,8 @@ class Offered:
         known = {
             "offer": self._offer, "reason": reason, "socket": target.socket, "port": target.port,
             "address": target.address if self._offer == "lan" else "", "tls_sha256": target.tls_sha256,
-            "host_keys": node.host_keys(), "addresses": node.addresses(), "jupyter_version": version(target),
+            "step_host_key": self._step_host_key, "host_keys": node.host_keys(),
+            "addresses": node.addresses(), "jupyter_version": version(target),
             "page": jupyter.page(self._place.request.interface),
             **self._at_login(),
         }

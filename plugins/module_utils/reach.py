@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import step as steps
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -59,6 +60,23 @@ def _offered(account: Account, name: str, way: str) -> dict[str, object]:
         raise NoSession(f"{line(View(record))}: it cannot be offered another way")
     asking.offer(account.layout.session(name), way, environment=os.environ)
     return attached(account, name)
+
+
+def step(options: argparse.Namespace) -> int:
+    """Become the step that runs the session's own sshd: for a ProxyCommand, over standard input and output."""
+    account = account_here()
+    key, permit = steps.check_key(options.key), [steps.port(value) for value in options.permit]
+    files = account.layout.session(name_of(options))
+    record = rec.read(files.record)
+    if record is None or record.state != rec.READY:
+        raise NoSession(f"session {name_of(options)} of {account.account} does not run: there is nothing to step into")
+    if not record.step_host_key or not record.socket:
+        missing = "socket" if record.step_host_key else "sshd of its own"
+        raise steps.NoStep(f"session {record.session} of {account.account} has no {missing} to step to; see its log")
+    sshd = steps.server(files, key=key, socket=record.socket, permit=permit)
+    argv = steps.command(account.scheduler.step_argv(record.job_id, node=record.node, argv=sshd))
+    sys.stdout.flush()
+    os.execv(argv[0], argv)  # noqa: S606 - its input and output are ours, and nothing of us is left between
 
 
 def restart(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, node, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, node, step, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
 from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
@@ -26,6 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.node import NodeDirect
 from ansible_collections.hpc.jupyter.plugins.module_utils.offered import Offered
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.server import POLL_SECONDS, Place, Server, code_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.signals import Signals
 from ansible_collections.hpc.jupyter.plugins.module_utils.wishes import Wish
@@ -124,7 +125,8 @@ class _Session:
         self._heeded = record.answered.partition(" ")[0]
         wish = self._wish()
         place = Place(claim.files, request, record.base_url, directory)
-        self._offered = Offered(claim, record, place, signals, landing=wish.landing if wish else None)
+        self._offered = Offered(claim, record, place, signals, landing=wish.landing if wish else None,
+                                step_host_key=_prepare_step(claim, record))
 
     def run(self) -> End:
         """Start Jupyter, announce it once it is proven, and stay with it until the session is over."""
@@ -212,6 +214,17 @@ class _Session:
             return End("idle", f"nobody used it for {self._request.idle_seconds} seconds")
         asked = any(_FILE_MENU in line for line in said[-20:])
         return End("finished", "shut down from Jupyter's menu" if asked else "Jupyter ended by itself")
+
+
+def _prepare_step(claim: Claim, record: Record) -> str:
+    """The host key of the session's own sshd; without one the session has every other way all the same."""
+    if not by_name(record.scheduler, root=os.path.dirname(os.path.dirname(claim.files.path))).steps:
+        return ""
+    try:
+        return step.prepare(claim.files, environment=os.environ)
+    except (HpcJupyterError, OSError) as error:
+        _say(f"no route step: {error}")
+        return ""
 
 
 class Looks:

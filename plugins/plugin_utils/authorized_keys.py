@@ -93,6 +93,7 @@ add() {
 
 remove() {
     note=$(lines note | tail -n 1)
+    [ -n "$note" ] || note=$mark,file,directory  # the line of the way back does not say what was made for it
     numbers=$(lines ours)
     last=$(awk 'END { print NR }' "$file")
     fresh

@@ -211,7 +211,8 @@ def _no_common(case: _Case) -> str:
 
 def _not_led_on(case: _Case) -> str:
     hop = case.way[-1]
-    other = ", or let hpc_route: auto find another route" if hop.kind == "node" else ""
+    fixed = hop.kind == "node" and case.cluster.route != "auto"
+    other = ", or let hpc_route: auto find another route" if fixed else ""
     return (
         f"{hop} cannot be reached {case.before(hop)}: nothing answers there, or connections are not passed on. "
         f"Try later{other}"

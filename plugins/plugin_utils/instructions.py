@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port, way
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port, route_of, way
 
 
 def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int | None = None) -> list[str]:
@@ -38,7 +38,8 @@ def _not_ready(record: Mapping[str, Any]) -> list[str]:
 
 def _ready(record: Mapping[str, Any], cluster: Mapping[str, Any], *, config: str, port: int) -> list[str]:
     account, name = record["account"], record["session"]
-    chosen = way(record, local=cluster["local"], config=config, port=port)
+    route = route_of(record, local=cluster["local"], wanted=cluster.get("route", "auto"))
+    chosen = way(record, local=cluster["local"], config=config, port=port, cluster=cluster["name"], route=route)
     show_url = f"{cluster['root']}/hpc-session url --session {name} --port {chosen.port}"
     on_account = show_url if cluster["local"] else shlex.join(["ssh", "-F", config, cluster["name"], show_url])
     forward = [f"Forward it, and leave this running: {chosen.command}"] if chosen.forward else []
@@ -46,9 +47,19 @@ def _ready(record: Mapping[str, Any], cluster: Mapping[str, Any], *, config: str
         line(record),
         *forward,
         f"Open {chosen.url}",
+        *_certificate(record),
         f"Log in with your password, or take the whole URL from: {on_account}",
         f"Stop it: ansible-playbook hpc.jupyter.stop --limit {account}{_session_option(name)}",
     ]
+
+
+def _certificate(record: Mapping[str, Any]) -> list[str]:
+    """The browser cannot know the certificate; only this comparison tells whose it is."""
+    digits = str(record.get("tls_sha256") or "").upper()
+    if not digits:
+        return []
+    shown = ":".join(digits[index : index + 2] for index in range(0, len(digits), 2))
+    return [f"Compare the certificate's SHA-256 in the browser before you go on: {shown}"]
 
 
 def _session_option(name: str) -> str:

@@ -170,6 +170,13 @@ def why_not(path: str) -> str:
     return "" if os.access(path, os.R_OK | os.W_OK) else "cannot be written to"
 
 
+def includes(place: Place) -> bool:
+    """Whether the person has included our file themselves, in a configuration that is not ours to write."""
+    with contextlib.suppress(OSError):
+        return place.include.encode() in (read(place.config) or b"")
+    return False
+
+
 def replace(path: str, content: bytes | None) -> None:
     """Write ``path`` in one step, with the mode it has, else 0600; with ``None``, remove it."""
     if content is None:

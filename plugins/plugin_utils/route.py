@@ -109,7 +109,8 @@ def way(
 
 def _check(record: Mapping[str, Any], route: str) -> None:
     what, needed = _PLACES[route]
-    if offer_of(record) != OFFERS[route] or not all(record.get(field) for field in needed):
+    nowhere = route == "reverse" and not record.get("login_socket") and not record.get("login_port")
+    if nowhere or offer_of(record) != OFFERS[route] or not all(record.get(field) for field in needed):
         raise HpcJupyterError(
             f"session {record['session']} of {record['account']} offers no {what[2:]}, so there is no way to it: "
             "stop it and launch it again"

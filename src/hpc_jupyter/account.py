@@ -22,8 +22,10 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
+ANYWAY = "jupyter_session_anyway"
+"""The role's variable that launches a session also where the cluster has a JupyterHub."""
 INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
-_OTHER_FACTS = ("ansible_connection", "ansible_user")
+_OTHER_FACTS = ("ansible_connection", "ansible_user", ANYWAY)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Account:
     facts: Mapping[str, Any]
     problem: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def goes_anyway(self) -> bool:
+        """Whether the inventory says that a new session is wanted although the cluster has a JupyterHub."""
+        return is_true(self.facts.get(ANYWAY))
 
     @property
     def cluster(self) -> Cluster:
@@ -195,6 +202,11 @@ def _account(host: Any, loader: Any, variables: Any) -> Account:
         return Account(name, facts, origins=origins(wanted))
     except Exception as error:  # a template may raise anything  # noqa: BLE001
         return Account(name, {}, problem=_first_line(error))
+
+
+def is_true(value: object) -> bool:
+    """A truth value as people write it, the way Ansible reads it."""
+    return str(value).lower() in ("y", "yes", "on", "1", "true", "t", "1.0")
 
 
 def _plain(value: Any) -> Any:

@@ -66,7 +66,8 @@ def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Att
             held = connector.store.read(connector.session)
             if held.holder == holder and held.is_up:
                 # It may have asked the session to offer itself in another way.
-                return connector.held_link(connector.attach(), held)
+                seen = connector.attach()
+                return connector.held_link(seen, held)
             if process.poll() is not None:
                 break
             connector.progress.tick()

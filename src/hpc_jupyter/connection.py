@@ -151,10 +151,9 @@ class Connector:
         return self.held_link(attached, held)
 
     def held_link(self, attached: Attached, held: Held) -> Link:
-        """The connection that a process holds, with what that process found out about the routes."""
+        """The connection that another process holds, with what that process found out."""
         tried = tuple(Tried(name, problem) for name, problem in held.tried)
-        way = self.held_route(attached, held)
-        return Link(attached, way, holder=held.holder, tried=tried, why=held.why or "it is held already")
+        return Link(attached, self.held_route(attached, held), holder=held.holder, tried=tried, why=held.why)
 
     def held_route(self, attached: Attached, held: Held) -> Route:
         """The route that a process holds."""

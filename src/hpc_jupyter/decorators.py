@@ -88,6 +88,7 @@ def resources(function: F) -> F:
             metavar="OPTION",
             help="Another option of the scheduler, such as --extra=--licenses=a:1. Can be repeated.",
         ),
+        click.option("--anyway", is_flag=True, help="Launch a new session also where the site has a JupyterHub."),
         click.option(
             "--interface", metavar="NAME", help="What opens: lab (the default), notebook or nbclassic."
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import asdict
 
@@ -26,7 +27,9 @@ def chain(link: Link, access: Access) -> str:
     record = link.record
     names = ["this machine", *(str(hop) for hop in hops(access.cluster))]
     on_login_host = is_on_login_host(asdict(record), link.route.name)
-    if on_login_host and record.login_host and record.login_host != access.cluster.login_hosts[0]:
+    if os.path.exists(access.files.entrance) and record.login_host:
+        names.append(f"the session's login host {record.login_host}")
+    elif on_login_host and record.login_host and record.login_host != access.cluster.login_hosts[0]:
         names[-1] += f" ({record.login_host})"
     if not on_login_host or record.node != record.login_host:
         names.append(f"node {record.node}")

@@ -72,6 +72,8 @@ def launch(
     for option in ("idle_seconds", "wait_seconds"):
         if values.get(option) is not None:
             variables[f"jupyter_session_{option}"] = values[option]
+    if values.get("anyway"):
+        variables["jupyter_session_anyway"] = True
     variables.update(parse_variables(extra_variables))
     variables["jupyter_session_name"] = name
     return Launch(session=name, variables=variables, connection=connection or Connection())

@@ -29,7 +29,7 @@ def ask(url: str, token: str, *, sha256: str = "", seconds: float = _ANSWER_SECO
         return Answer(ok=False, reason=f"no certificate is known of {url}, so the token was not sent", final=True)
     try:
         # No authority has signed the certificate and no name is in it that counts: the fingerprint says it all.
-        secured: dict[str, Any] = {"cert_reqs": "CERT_NONE", "assert_fingerprint": sha256} if sha256 else {}
+        secured: Any = {"cert_reqs": "CERT_NONE", "assert_fingerprint": sha256} if sha256 else {}
         pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(seconds), **secured)
         headers = {"Authorization": f"token {token}"}
         response = pool.request("GET", f"{url}api/status", headers=headers, redirect=False)

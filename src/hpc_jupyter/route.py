@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import route as plain
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, possible_routes
@@ -99,10 +100,13 @@ def plan(
     name = name or plain.route_of(asdict(record), local=cluster.local, wanted=cluster.route)
     for field in (*_NEEDED[name], "tls_sha256"):
         _check(field, str(getattr(record, field)), record)
-    way = plain.way(
-        asdict(record), local=cluster.local, config=config, port=port, cluster=cluster.name, route=name, host=host,
-        ports=ports,
-    )  # fmt: skip
+    try:
+        way = plain.way(
+            asdict(record), local=cluster.local, config=config, port=port, cluster=cluster.name, route=name, host=host,
+            ports=ports,
+        )  # fmt: skip
+    except HpcJupyterError as error:
+        raise NoForward(str(error)) from error
     rides = way.forwards if way.target == cluster.name else ()
     return Route(
         name,

@@ -26,8 +26,8 @@ class Held:
     """A session's local side: its port, the process that holds the forward, and that process's ssh.
 
     ``rides`` are forwards on the login master instead of an ssh of its own. ``ports`` are pairs of a local port and
-    the node's one that it leads to as well. ``tried`` are pairs of a route and why it does not work or was not tried,
-    and ``why`` is the reason for this one, so that other processes can say it too.
+    the node's one that it leads to as well. ``tried`` are the routes that were looked at, each with what is wrong with
+    it, and ``why`` is why ``route`` was taken.
     """
 
     port: int = 0

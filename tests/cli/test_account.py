@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
-from hpc_jupyter.account import load
 from tests.cli.test_command import run
 
 OWN_FILTER = """\
@@ -74,7 +72,7 @@ def wrong(tmp_path: Path) -> Path:
     """An inventory with a cluster for each of ``BAD_FACTS``."""
     inventory = tmp_path / "inventory"
     (inventory / "group_vars").mkdir(parents=True)
-    groups: dict[str, object] = {f"lab{number}": {"hosts": {f"alice@lab{number}": {}}} for number in range(len(BAD_FACTS))}
+    groups: dict[str, Any] = {f"lab{number}": {"hosts": {f"alice@lab{number}": {}}} for number in range(len(BAD_FACTS))}
     (inventory / "hosts.yml").write_text(json.dumps({"all": {"children": groups}}))
     good = {"hpc_scheduler": "slurm", "hpc_login_hosts": ["login"]}
     for number, (line, _message) in enumerate(BAD_FACTS):
@@ -83,13 +81,11 @@ def wrong(tmp_path: Path) -> Path:
     return inventory
 
 
-def test_bad_facts_are_told_with_file_and_line(wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    inventory = load([str(wrong)])
+def test_bad_facts_are_told_with_file_and_line(environment: dict[str, str], wrong: Path) -> None:
+    told = dict(line.split("  ", 1) for line in run(environment, "-i", str(wrong), "accounts").stdout.splitlines())
+    assert len(told) == len(BAD_FACTS)
     for number, (_line, message) in enumerate(BAD_FACTS):
-        with pytest.raises(BadInput) as refused:
-            _ = inventory.account(f"alice@lab{number}").cluster
-        assert str(refused.value).startswith(f"{wrong}/group_vars/lab{number}.yml:2: {message}")
+        assert told[f"alice@lab{number}"].startswith(f"{wrong}/group_vars/lab{number}.yml:2: {message}")
 
 
 @pytest.mark.parametrize("verb", ["launch", "connect", "login"])

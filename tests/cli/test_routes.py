@@ -25,8 +25,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hpc_jupyter import explained, forward, hold
+from hpc_jupyter.connection import Tried
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.processes import identify, this_process
+from hpc_jupyter.state import Held
 from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port
 
 
@@ -100,6 +102,7 @@ def test_a_forward_to_the_login_host_rides_on_the_one_login(lan: World) -> None:
     assert forward.ask(link.route.url, TOKEN, sha256=link.route.sha256).ok
     held = lan.connector.store.read("default")
     assert (held.is_up, held.holder, held.rides) == (True, this_process(), link.route.rides)
+    assert (held.route, held.tried, held.why) == ("lan", (("lan", ""),), "hpc_route says so")
     hold.close(link)
     assert not listens(link.route.port)
     assert ssh.master_alive(lan.access.files)
@@ -208,6 +211,8 @@ def test_auto_goes_on_to_the_next_route_and_remembers_it(world: World, tls: TlsS
     ]  # fmt: skip
     assert link.tried[3].problem == "not tried, as lan works"
     assert world.offers == ["lan"]
+    joined = world.connector.held_link(link.attached, Held(port=1, route="lan", tried=(("node", "x"),), why="y"))
+    assert [*joined.tried, joined.why] == [Tried("node", "x"), "y"]
     world.tell()
     again = connect(world)
     hold.close(again)

@@ -79,3 +79,14 @@ def test_removing_several_accounts_has_to_be_asked_for(home: Home, options: tupl
     assert (
         "this would remove 2 accounts with their sessions: name one (-l ACCOUNT), or add -e jupyter_access_all=true"
     ) in played.out or code == 0
+
+
+def test_an_account_that_cannot_be_reached_is_forgotten_here_alone(home: Home) -> None:
+    assert home.play("onboard.yml", **_existing()).code == 0
+    state = home.path / ".local/state/hpc-jupyter" / NAME
+    state.mkdir(parents=True)
+    (state / "ssh_config").write_text("x")
+    done = home.play("offboard.yml", "-e", "jupyter_access_here_only=true")
+    assert (done.code, done.changed) == (0, 1), done.out
+    assert home.root.is_dir()
+    assert not state.parent.exists()

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record
@@ -133,13 +132,13 @@ def test_a_session_nobody_uses_is_offered_another_way_in_its_job_and_back(site: 
     site.intend()
     site.job(prefix=_OWN_NETWORK)
     first = site.ready()
-    asked_from: dict[str, Any] = {"SSH_CONNECTION": f"203.0.113.7 50000 {_LOGIN} 2222"}
-    told = site.told(site.command("offer", "--nonce", NONCE, "lan", **asked_from))
+    login = f"203.0.113.7 50000 {_LOGIN} 2222"
+    told = site.told(site.command("offer", "--nonce", NONCE, "lan", SSH_CONNECTION=login))
     assert (told["record"]["offer"], told["record"]["address"], told["token"]) == ("lan", _NODE, site.token())
     assert (told["record"]["job_id"], told["record"]["base_url"]) == (first.job_id, first.base_url)
     assert told["record"]["login_host"] == told["host"] == socket.gethostname()
     assert told["record"]["tls_sha256"] == pin
-    back = site.told(site.command("offer", "--nonce", NONCE, "socket", **asked_from))
+    back = site.told(site.command("offer", "--nonce", NONCE, "socket", SSH_CONNECTION=login))
     assert (back["record"]["socket"], back["record"]["tls_sha256"]) == (first.socket, "")
 
 

@@ -94,6 +94,30 @@ def test_a_misspelt_session_variable_is_refused(home: Home, entry: str) -> None:
     assert "jupyter_session_tmie is not a variable of this role; did you mean jupyter_session_time?" in played.out
 
 
+def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home) -> None:
+    played = home.play("launch.yml", jupyter_session_interface="notebok", jupyter_session_nice=20)
+    assert played.code != 0
+    assert "notebok is not a jupyter_session_interface; did you mean notebook?; " in played.out
+    assert "jupyter_session_nice: 20 is not between 0 and 19" in played.out
+    refused = home.play("launch.yml", hpc_detach="tmuxx")
+    assert "hpc_detach: 'tmuxx' is not one of setsid, tmux, screen. Did you mean tmux?" in refused.out
+
+
+def test_a_new_session_is_better_had_from_the_sites_jupyterhub(home: Home) -> None:
+    hub = {"hpc_jupyterhub_url": "https://hub.example.org/x"}
+    refused = home.play("launch.yml", "--check", **hub)
+    assert refused.code != 0
+    assert (
+        "local has a JupyterHub, which is the better way: https://hub.example.org/x. "
+        "To launch a session here anyway, set jupyter_session_anyway: true"
+    ) in refused.out
+    assert not home.root.exists()
+    anyway = home.play("launch.yml", "--check", "-e", "jupyter_session_anyway=true", **hub).out
+    assert "has a JupyterHub" not in anyway
+    assert "me@local is not set up" in anyway
+    _well(home.play("status.yml", **hub))
+
+
 def test_a_setup_that_was_cut_off_does_not_look_complete(home: Home) -> None:
     (home.server / "jupyter_server_config.json").mkdir(parents=True)
     assert home.role("jupyter_server").code != 0

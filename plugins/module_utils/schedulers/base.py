@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 
 PENDING = "pending"
@@ -62,6 +63,8 @@ class Scheduler(ABC):
     """
 
     name: str
+    steps = False
+    """Whether ``step_argv`` can start something in a running job."""
 
     def __init__(self, *, root: str = "", detach: str = "setsid") -> None:
         self._root = root
@@ -76,6 +79,10 @@ class Scheduler(ABC):
             "job", f"{job!r} cannot be used: hpc_scheduler is {self.name}, and only slurm runs a session in a job",
             hint="Leave job out on this cluster",
         )
+
+    def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
+        """What runs ``argv`` in the running job on ``node``, its input and output passed through unbuffered."""
+        raise HpcJupyterError(f"{self.name} starts no steps, so {argv[0]} cannot run in job {job_id} on {node}")
 
     @abstractmethod
     def submit(self, order: Order) -> str:

@@ -11,6 +11,7 @@ import pwd
 import re
 import socket
 import time
+from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -64,6 +65,7 @@ class Slurm(Scheduler):
     """Slurm as an ordinary user sees it."""
 
     name = "slurm"
+    steps = True
 
     def check_job(self, job: str) -> None:
         """Refuse a job that is not this account's, or does not run."""
@@ -84,6 +86,11 @@ class Slurm(Scheduler):
             return step.status(job_id, job, self._steps(f"--steps={job_id}") if job.phase == RUNNING else [])
         argv = ["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT]
         return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
+
+    def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
+        """With ``srun``; without ``--unbuffered`` it would hold back what does not end in a newline."""
+        where = [f"--jobid={step.job_of(job_id) or job_id}", "-w", node, "--nodes=1", "--ntasks=1"]
+        return ["srun", "--overlap", "--unbuffered", "-Q", *where, "--chdir=/", "--mpi=none", *argv]
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name that are not gone, and its steps in other jobs."""

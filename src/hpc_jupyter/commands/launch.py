@@ -11,10 +11,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
 from hpc_jupyter.access import needs_setup
+from hpc_jupyter.account import ANYWAY, is_true
 from hpc_jupyter.commands import connect, setup
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import NoSession, SessionFailed, Waiting
+from hpc_jupyter.errors import Failure, NoSession, SessionFailed, Waiting
+from hpc_jupyter.exits import Exit
 from hpc_jupyter.play import HostResult
 from hpc_jupyter.watch import play
 
@@ -32,7 +34,9 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
     access = context.access(name)
     connector = context.connector(access, wanted.session)
     installed = access.installed_version()
-    found = _if_ready(context, connector, wanted.connection) if installed else None
+    if not installed:
+        _prefer_hub(context, name, wanted)
+    found = _if_ready(context, connector, wanted) if installed else None
     if found is not None:
         return found
     if needs_setup(installed):
@@ -50,12 +54,29 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
         raise _waiting(context, result, wanted.session) from None
 
 
-def _if_ready(context: Context, connector: Connector, connection: options.Connection) -> Link | None:
+def _if_ready(context: Context, connector: Connector, wanted: options.Launch) -> Link | None:
     """The connection, where there is nothing to do but to connect: the common case needs no play."""
     try:
-        return connect.link(context, connector, connection)
-    except (NoSession, Waiting):
+        return connect.link(context, connector, wanted.connection)
+    except Waiting:
         return None
+    except NoSession:
+        _prefer_hub(context, connector.account, wanted)
+        return None
+
+
+def _prefer_hub(context: Context, name: str, wanted: options.Launch) -> None:
+    """Where a new session is needed and the site has a JupyterHub, that is the better way; raises ``Failure``."""
+    account = context.account(name)
+    url = account.cluster.jupyterhub_url
+    if not url or is_true(wanted.variables.get(ANYWAY, account.goes_anyway)):
+        return
+    raise Failure(
+        f"{account.cluster.name} has a JupyterHub, which is the better way: {url}\n"
+        f"To launch a session here anyway: {context.hints(name, wanted.session).command('launch')} --anyway "
+        f"(or {ANYWAY}: true in the inventory)",
+        code=Exit.BAD_INPUT,
+    )
 
 
 def _set_up(context: Context, account: str, installed: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from dataclasses import replace
@@ -130,7 +131,7 @@ def test_attach_and_where_name_the_login_host(root: Path, capsys: pytest.Capture
         assert json.loads(line[len("abcdefgh12345678 "):])["host"] == socket.gethostname()
 
 
-_KEY = "ssh-ed25519 AAAA"
+_KEY = "ssh-ed25519 AAAAkey"
 
 
 @pytest.mark.parametrize(("records", "host"), [
@@ -189,6 +190,58 @@ def test_the_url_s_scheme_and_its_hint_follow_the_offer(
     forward = f"forward it on your computer: ssh -N -L 127.0.0.1:{hint}\n" if hint else ""
     compare = "compare the certificate: its SHA-256 is ab\n" if "tls_sha256" in record else ""
     assert (said.out, said.err) == (f"{url}lab?token=t0ken\n", forward + compare)
+
+
+@pytest.mark.parametrize(("record", "arguments", "code", "words"), [
+    ({}, ["--key", "x"], 2, "hpc-session: key: 'x' is not a public key."),
+    ({}, ["--key", _KEY, "--permit", "x"], 2, "hpc-session: permit: 'x' is not a port."),
+    ({"state": rec.STARTING}, ["--key", _KEY], 4, "hpc-session: session default of alice@lab does not run: "),
+    ({"socket": "/tmp/s"}, ["--key", _KEY], 1,
+     "hpc-session: session default of alice@lab has no sshd of its own to step"),
+    ({"step_host_key": _KEY}, ["--key", _KEY], 1, "hpc-session: session default of alice@lab has no socket to step"),
+    ({"step_host_key": _KEY, "socket": "/tmp/s"}, ["--key", _KEY], 1,
+     "hpc-session: the session has prepared no sshd"),
+])
+def test_step_says_what_is_missing(
+    root: Path, capsys: pytest.CaptureFixture[str], record: dict[str, object], arguments: list[str], code: int,
+    words: str,
+) -> None:
+    _write(root, replace(_ENDED, **{"state": rec.READY, **record}))  # type: ignore[arg-type]
+    assert command.main(["step", *arguments]) == code
+    said = capsys.readouterr()
+    assert (said.out, said.err.startswith(words), said.err.count("\n")) == ("", True, 1), said.err
+
+
+def test_step_becomes_the_scheduler_s_own_step(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs it is told as a Slurm is; the sshd in it is tried in test_step."""
+    (root / "account.json").write_text(json.dumps({**_FACTS, "scheduler": "slurm"}))
+    shown = {"scheduler": "slurm", "state": rec.READY, "job_id": "4711", "node": "c1", "step_host_key": _KEY}
+    _write(root, replace(_ENDED, socket="/tmp/s", **shown))  # type: ignore[arg-type]
+    (root / "sessions/default/step").mkdir()
+    (root / "sessions/default/step/sshd").symlink_to("/usr/sbin/sshd")
+    (root / "bin").mkdir()
+    (root / "bin/srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(root / "bin"))
+
+    def become(_path: str, argv: list[str]) -> None:
+        raise SystemExit(argv)
+
+    monkeypatch.setattr(os, "execv", become)
+    with pytest.raises(SystemExit) as end:
+        command.main(["step", "--key", _KEY])
+    argv = end.value.args[0]
+    assert argv[:7] == [f"{root}/bin/srun", "--overlap", "--unbuffered", "-Q", "--jobid=4711", "-w", "c1"]
+    assert argv[-5:-1] == ["/usr/sbin/sshd", "-i", "-e", "-f"]
+
+
+@pytest.mark.parametrize("verb", [["offer", "lan", "--nonce", "abcdefgh12345678"], ["restart"]])
+def test_a_session_that_is_over_can_be_asked_for_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    _write(root, _ENDED)
+    assert command.main(verb) == 4
+    said = capsys.readouterr()
+    assert "alice@lab default: Session default has ended (idle: unused): " in said.out + said.err
 
 
 def test_attach_frames_its_errors_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

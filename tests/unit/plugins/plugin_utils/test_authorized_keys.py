@@ -118,6 +118,12 @@ def test_the_key_of_the_way_back_goes_too(tmp_path: Path) -> None:
     assert file.read_text() == f"{OTHER}\n{OTHER} x\n"
 
 
+def test_with_the_last_line_go_the_file_and_its_directory(tmp_path: Path) -> None:
+    put(tmp_path, f"{REVERSE}\n".encode())
+    assert run(tmp_path, "remove", key="", also="hpc-jupyter-reverse-lab").changed
+    assert listing(tmp_path) == {}
+
+
 def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / ".ssh" / "authorized_keys").mkdir(parents=True)
     with pytest.raises(KeyProblem) as told:

@@ -14,7 +14,12 @@ from typing import Callable, Iterator
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import children
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, SchedulerUnavailable, SubmitRefused
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    HpcJupyterError,
+    SchedulerUnavailable,
+    SubmitRefused,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Order
@@ -176,3 +181,9 @@ def test_a_directory_that_is_gone_is_refused_in_one_line(account: Account) -> No
         account.scheduler.submit(order)
     assert "No such file or directory: '/nonexistent'" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_there_are_no_steps_without_a_scheduler() -> None:
+    with pytest.raises(HpcJupyterError) as caught:
+        none.NoScheduler().step_argv("1.s@h", node="h", argv=["/usr/sbin/sshd"])
+    assert str(caught.value) == "none starts no steps, so /usr/sbin/sshd cannot run in job 1.s@h on h"

@@ -167,3 +167,10 @@ def test_a_cut_off_answer_is_never_gone(cut: int) -> None:
     except SchedulerUnavailable:
         return
     assert job.phase == RUNNING
+
+
+def test_a_step_passes_its_input_and_output_through_on_the_job_s_node() -> None:
+    assert slurm.Slurm().step_argv("4711", node="c1", argv=["/usr/sbin/sshd", "-i"]) == [
+        "srun", "--overlap", "--unbuffered", "-Q", "--jobid=4711", "-w", "c1", "--nodes=1", "--ntasks=1", "--chdir=/",
+        "--mpi=none", "/usr/sbin/sshd", "-i",
+    ]
