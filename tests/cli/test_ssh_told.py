@@ -109,7 +109,7 @@ def test_gateway_that_passes_nothing_on(way: Way) -> None:
     way.gate.start()
     assert way.failure() == (
         f"lab: login host {LOGIN} cannot be reached from {GATE}, which refuses to pass connections on. "
-        "Ask the site for its gateway"
+        "If one may run nc there, say relay: nc for it in hpc_gateways"
     )
 
 
