@@ -47,6 +47,7 @@ class LoggedChild:
         )
         self.pid = self._process.pid
         _waiting.add(self.pid)
+        _codes.pop(self.pid, None)  # of an earlier child with the same number, whom nobody asked about
         self._reader = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 

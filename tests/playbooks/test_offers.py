@@ -132,13 +132,13 @@ def test_a_session_nobody_uses_is_offered_another_way_in_its_job_and_back(site: 
     site.intend()
     site.job(prefix=_OWN_NETWORK)
     first = site.ready()
-    asked_from = {"SSH_CONNECTION": f"203.0.113.7 50000 {_LOGIN} 2222"}
-    told = site.told(site.command("offer", "--nonce", NONCE, "lan", **asked_from))
+    login = f"203.0.113.7 50000 {_LOGIN} 2222"
+    told = site.told(site.command("offer", "--nonce", NONCE, "lan", SSH_CONNECTION=login))
     assert (told["record"]["offer"], told["record"]["address"], told["token"]) == ("lan", _NODE, site.token())
     assert (told["record"]["job_id"], told["record"]["base_url"]) == (first.job_id, first.base_url)
     assert told["record"]["login_host"] == told["host"] == socket.gethostname()
     assert told["record"]["tls_sha256"] == pin
-    back = site.told(site.command("offer", "--nonce", NONCE, "socket", **asked_from))
+    back = site.told(site.command("offer", "--nonce", NONCE, "socket", SSH_CONNECTION=login))
     assert (back["record"]["socket"], back["record"]["tls_sha256"]) == (first.socket, "")
 
 

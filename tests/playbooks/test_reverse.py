@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, children, probe, record, reverse_key, wishes
@@ -84,7 +85,7 @@ def _login(site: Site) -> Iterator[Login]:
         made.stop()
 
 
-def _launched(site: Site, login: Login, **wanted: str) -> record.Record:
+def _launched(site: Site, login: Login, **wanted: Any) -> record.Record:
     site.intend(offer="reverse", **wanted)
     wishes.write(site.files().wish, wishes.Wish("", 1, "", login.landing()))
     site.job(prefix=_SOMEBODY)

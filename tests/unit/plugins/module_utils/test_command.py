@@ -224,7 +224,7 @@ def test_step_becomes_the_scheduler_s_own_step(root: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(root / "bin"))
 
     def become(_path: str, argv: list[str]) -> None:
-        raise SystemExit(argv)  # type: ignore[arg-type]
+        raise SystemExit(argv)
 
     monkeypatch.setattr(os, "execv", become)
     with pytest.raises(SystemExit) as end:

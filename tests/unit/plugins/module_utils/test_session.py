@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import plan, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import node, plan, request, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -179,6 +180,37 @@ def test_an_account_that_was_never_set_up_is_told_how(tmp_path: Path) -> None:
         "Run: hpc-jupyter setup me@here (or: ansible-playbook hpc.jupyter.setup --limit me@here)"
     )
     assert os.listdir(tmp_path) == []
+
+
+def test_the_way_back_is_refused_where_there_is_no_node(account: tuple[Layout, Scheduler]) -> None:
+    layout, scheduler = account
+    with pytest.raises(BadInput) as caught:
+        session.find_or_submit(wanted(offer="reverse"), layout, scheduler)
+    assert str(caught.value) == (
+        "offer: 'reverse' needs a node of its own, and sessions run on the login host here. "
+        "Leave hpc_route at auto or node"
+    )
+
+
+@pytest.mark.parametrize(("offer", "directory"), [("socket", False), ("lan", False), ("reverse", True)])
+def test_a_submit_names_the_login_host_that_it_was_made_on(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch, offer: str, directory: bool
+) -> None:
+    """The job itself is a process: only what the submit writes is looked at, as for a scheduler with nodes."""
+    layout, scheduler = account
+    monkeypatch.setattr(node, "host_keys", lambda: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"])
+    monkeypatch.setattr(scheduler, "name", "slurm")
+    session.find_or_submit(wanted(offer=offer), layout, scheduler)
+    made, files = known(rec.read(layout.session("default").record)), layout.session("default")
+    assert (made.login_host, made.offer) == (socket.gethostname(), offer)
+    assert made.login_host_keys == ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"]
+    wish = wishes.read(files.wish)
+    assert wish is not None
+    assert (wish.id, wish.generation, wish.want, bool(wish.landing)) == ("", 1, "", directory)
+    place = wish.landing.directory if wish.landing else ""
+    assert os.path.isdir(place) is directory
+    session.stop(layout, "default", scheduler, seconds=30)
+    assert not os.path.isdir(place)
 
 
 def test_a_start_directory_must_exist(account: tuple[Layout, Scheduler]) -> None:
