@@ -26,6 +26,7 @@ EXAMPLES = {
     "accounts": ["hpc-jupyter accounts"],
     "login": ["hpc-jupyter login alice@lab"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
+    "kit": ["hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"],
 }
 
 
