@@ -1,6 +1,7 @@
-"""Runs a cell in a session and prints what the cell printed: `python cell.py URL CODE`, URL with its token.
+"""Runs a cell in a session and prints what the cell printed: `cell.py [--keep] URL CODE`, URL with its token.
 
 It stands for a browser where there is none, so it speaks what a browser speaks: Jupyter's REST API and a websocket.
+With ``--keep`` the kernel is left running, as a browser leaves it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import websocket  # type: ignore[import-not-found]  # of the JupyterLab that run
 SECONDS = 60
 
 
-def run(url: str, code: str) -> str:
+def run(url: str, code: str, *, keep: bool = False) -> str:
     """What ``code`` prints in a new kernel of the session at ``url``."""
     parts = urlsplit(url)
     base = f"{parts.netloc}{parts.path.rsplit('/', 1)[0]}"
@@ -28,7 +29,8 @@ def run(url: str, code: str) -> str:
     try:
         return _execute(f"{parts.scheme.replace('http', 'ws')}://{base}/api/kernels/{kernel}/channels", token, code)
     finally:
-        _request("DELETE", f"{kernels}/{kernel}", token)
+        if not keep:
+            _request("DELETE", f"{kernels}/{kernel}", token)
 
 
 def _request(method: str, url: str, token: str, body: object = None) -> Any:
@@ -80,4 +82,5 @@ def _printed(channel: Any, asked: str) -> Any:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(run(*sys.argv[1:]))
+    *words, its_url, its_code = sys.argv[1:]
+    sys.stdout.write(run(its_url, its_code, keep="--keep" in words))

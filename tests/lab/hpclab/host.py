@@ -21,7 +21,7 @@ _LISTENER = re.compile(r'users:\(\("(?P<program>[^"]+)",pid=(?P<pid>\d+)')
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening socket: `port` of a TCP one, None for a Unix socket, whose `address` is its path."""
+    """A listening socket: `port` of a TCP or UDP one, None for a Unix socket, whose `address` is its path."""
 
     address: str
     port: int | None
@@ -141,9 +141,9 @@ class RunningHost:
         return sorted(process for process in found if process)
 
     def listeners(self) -> list[Listener]:
-        tcp = self.run(["ss", "-Hltnp"]).stdout.splitlines()
+        ports = self.run(["ss", "-Hltunp"]).stdout.splitlines()
         unix = [line for line in self.run(["ss", "-Hlxp"]).stdout.splitlines() if " LISTEN " in line]
-        return [_tcp_listener(line) for line in tcp] + [_unix_listener(line) for line in unix]
+        return [_port_listener(line) for line in ports] + [_unix_listener(line) for line in unix]
 
     def kill_all(self, user: str) -> bool:
         """Ends what the user runs; whether there was anything."""
@@ -191,8 +191,8 @@ def _look(entry: Path, uid: int | None) -> tuple[int, list[str]] | None:
     return None if zombie else (int(entry.name), argv)
 
 
-def _tcp_listener(line: str) -> Listener:
-    local = line.split()[3]
+def _port_listener(line: str) -> Listener:
+    local = line.split()[4]
     address, _, port = local.rpartition(":")
     return Listener(address.strip("[]").partition("%")[0], int(port), *_who(line))
 

@@ -25,6 +25,10 @@ _CLIENT = Host(
 )
 
 
+_NO_SSHD = File(path="/usr/sbin/sshd", text="")
+"""Hosts without the program; the machine that the lab runs on has it."""
+
+
 def _module(name: str) -> File:
     """A module that brings the JupyterLab in /opt/jupyter."""
     return File(path=f"{_MODULES}/{name}", text="#%Module\nprepend-path PATH /opt/jupyter/bin\n")
@@ -61,7 +65,10 @@ CORI = Topology(
             for name in ("cori03", "cori06")
         ),
         *(
-            Host(name=name, networks=("inside",), home="cluster", sshd=None, files=(_module("python/3.11"),))
+            Host(
+                name=name, networks=("inside",), home="cluster", sshd=None,
+                files=(_module("python/3.11"), _NO_SSHD),
+            )
             for name in ("nid00131", "nid00132")
         ),
     ),
@@ -175,8 +182,8 @@ HOPPING = Topology(
         ),
         *(
             Host(
-                name=name, networks=("inside",), home="cluster", allow=(_TO_SLURMD,), otherwise="drop",
-                files=(_module("tools/jupyterlab"),),
+                name=name, networks=("inside",), home="cluster", sshd=None, allow=(_TO_SLURMD,),
+                files=(_module("tools/jupyterlab"), _NO_SSHD),
             )
             for name in ("n1", "n2")
         ),

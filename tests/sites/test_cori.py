@@ -1,0 +1,50 @@
+"""Guide 000: Slurm, several login hosts behind one name, which reach the nodes' ports."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hpclab import sites
+from tests import site
+
+NODES = ("nid00131", "nid00132")
+
+
+@pytest.fixture(scope="module")
+def cori() -> Iterator[site.Site]:
+    with site.up(sites.CORI) as running:
+        yield running
+
+
+def test_by_a_port_of_the_node_through_the_same_login_host(cori: site.Site) -> None:
+    session = cori.launch("--qos", "interactive")
+    session.check(route="lan", nodes=NODES)
+    assert session.told["login_host"] == "cori03"
+    _the_name_answers_differently(cori, session)
+    _jupyter_anew_in_the_same_job(cori, session)
+    cori.stop()
+    cori.check_auto(route="lan", nodes=NODES, fails=["node", "step"])
+
+
+def _the_name_answers_differently(cori: site.Site, before: site.Session) -> None:
+    """The login host of the session is reached by an inner hop through another one."""
+    cori.person.cli("disconnect", cori.person.account)
+    cori.log_out()
+    site.until_gone(cori.lab, "cori03", "alice")
+    cori.lab.resolve("cori.example.org", ["cori06", "cori03"])
+    again = cori.launch(verb="connect")
+    again.check(route="lan", nodes=[before.told["node"]])
+    assert again.told["job_id"] == before.told["job_id"]
+    assert cori.lab.host("cori06").processes(user="alice")
+    assert cori.lab.host("cori03").processes(user="alice")
+    cori.lab.mend()
+
+
+def _jupyter_anew_in_the_same_job(cori: site.Site, before: site.Session) -> None:
+    old = cori.person.record()
+    cori.person.cli("restart", cori.person.account)
+    new = cori.person.record()
+    same = ("job_id", "generation", "base_url", "node")
+    assert [new[key] for key in same] == [old[key] for key in same]
+    again = cori.launch(verb="connect")
+    assert again.cell(site.WHERE) == f"{before.told['node']}\n"
