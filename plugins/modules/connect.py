@@ -37,7 +37,8 @@ options:
   record:
     description:
       - A session's record, as M(hpc.jupyter.session) returns it.
-      - The host keys of its node are trusted from then on, since the record came over a checked connection.
+      - The host keys of its node, of its login host and of the sshd of its job are trusted from then on, since the
+        record came over a checked connection.
     type: dict
 notes:
   - Play variables of the collection's playbooks let Ansible use the generated configuration, see

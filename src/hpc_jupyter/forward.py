@@ -89,8 +89,11 @@ class Forward:
             if _REFUSED.search(self.stderr):
                 raise SshFailed(self.stderr)
             if answer.final or time.monotonic() > deadline:
-                raise NoForward(f"the forward is up, but {answer.reason}")
+                raise NoForward(self._unproven(answer))
             time.sleep(4 * _PAUSE_SECONDS)
+
+    def _unproven(self, answer: Answer) -> str:
+        return f"the forward is up, but {answer.reason}"
 
     def _check_alive(self) -> None:
         if self.is_alive:
@@ -200,6 +203,12 @@ class Riding(Forward):
 
     def await_listener(self, seconds: float) -> None:
         """Nothing to wait for: the master has bound the port before it answered."""
+
+    def _unproven(self, answer: Answer) -> str:
+        if answer.final:
+            return super()._unproven(answer)
+        leads_to = self.route.rides[0].split(":", 2)[2]
+        return f"the login host does not get through to {leads_to}: {answer.reason}"
 
     def close(self) -> None:
         """Take the listeners away; the master stays for others."""

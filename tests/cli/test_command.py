@@ -27,6 +27,7 @@ EXAMPLES = {
     "accounts": ["hpc-jupyter accounts"],
     "login": ["hpc-jupyter login alice@lab"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
+    "kit": ["hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"],
 }
 
 
@@ -83,7 +84,7 @@ def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str
         ),
         (
             ["launch", "bob@lab"], Exit.BAD_INPUT,
-            "hpc-jupyter: hpc_user: bob@lab would log in as root, which is refused on clusters. "
+            "hpc-jupyter: INVENTORY:4: hpc_user: bob@lab would log in as root, which is refused on clusters. "
             "Use a person's own account\n",
         ),
         (
@@ -169,9 +170,10 @@ def test_an_account_without_sessions_is_asked_by_a_play(environment: dict[str, s
 
 def test_the_accounts_are_listed_with_their_way(environment: dict[str, str]) -> None:
     done = run(environment, "accounts")
+    bad = f"{environment['HPC_JUPYTER_INVENTORY']}:4: hpc_user: bob@lab would log in as root"
     assert done.stdout.splitlines() == [
         "alice@lab  slurm, gate.invalid → login.invalid",
-        "bob@lab    hpc_user: bob@lab would log in as root, which is refused on clusters. Use a person's own account",
+        f"bob@lab    {bad}, which is refused on clusters. Use a person's own account",
         "local      no scheduler, this machine",
     ]
 

@@ -131,10 +131,12 @@ def test_a_server_without_its_certificate_is_shown_no_token(lan: World, world: W
 
 def test_a_port_that_nobody_answers_on_leaves_no_listener(lan: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward.Riding, "patience", 0.5)
-    lan.tell(port=free_port())
+    lan.tell(port=(closed := free_port()))
     with pytest.raises(NoForward) as told:
         connect(lan, port=(port := free_port()))
-    assert str(told.value).startswith(f"the forward is up, but nothing answers at https://127.0.0.1:{port}/")
+    assert str(told.value).startswith(
+        f"the login host does not get through to 127.0.0.1:{closed}: nothing answers at https://127.0.0.1:{port}/"
+    )
     assert not listens(port)
 
 

@@ -103,16 +103,6 @@ def test_names_that_do_not_resolve(way: Way) -> None:
     assert told.startswith(f"lab: login host login.invalid: the name is not known from {GATE} (")
 
 
-def test_gateway_that_passes_nothing_on(way: Way) -> None:
-    way.gate.stop()
-    way.gate.options = ["AllowTcpForwarding no"]
-    way.gate.start()
-    assert way.failure() == (
-        f"lab: login host {LOGIN} cannot be reached from {GATE}, which refuses to pass connections on. "
-        "Ask the site for its gateway"
-    )
-
-
 def test_which_of_two_gateways_breaks(way: Way) -> None:
     first = Gateway(GATE, ME, way.gate.port)
     second = Gateway("127.0.0.3", ME, free_port("127.0.0.3"))

@@ -90,3 +90,22 @@ def test_an_account_that_cannot_be_reached_is_forgotten_here_alone(home: Home) -
     assert (done.code, done.changed) == (0, 1), done.out
     assert home.root.is_dir()
     assert not state.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("connection", "code", "said"),
+    [("local", 0, "changed=0"), ("ssh", 2, "public_key: 'ssh-rsa AAAA\\\\nssh-rsa BBBB' is not TYPE BASE64")],
+)
+def test_a_key_that_is_none_is_refused_before_anything_is_contacted(
+    home: Home, connection: str, code: int, said: str
+) -> None:
+    playbook, inventory = home.path.parent / "key.yml", home.path.parent / "accounts.yml"
+    tasks = [{"hpc.jupyter.authorized_key": {"public_key": "ssh-rsa AAAA\nssh-rsa BBBB"}}]
+    playbook.write_text(yaml.safe_dump([{"hosts": "alice@lab", "gather_facts": False, "tasks": tasks}]))
+    facts = {"hpc_scheduler": "slurm" if connection == "ssh" else "none", "ansible_connection": connection}
+    if connection == "ssh":
+        facts["hpc_login_hosts"] = ["login.invalid"]  # type: ignore[assignment]
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"alice@lab": facts}}}))
+    played = home.play(str(playbook), "-i", str(inventory))
+    assert played.code == code
+    assert said in played.out
