@@ -13,19 +13,29 @@ from pathlib import Path
 
 _KEEP_SECONDS = 60
 _PATIENCE_SECONDS = 3.0
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+"""What says that somebody looks at a screen; in WSL it is the browser of Windows that opens."""
 _OPENERS: list[subprocess.Popen[bytes]] = []
 """They outlive this process; nobody waits for them."""
 _OPENER = """\
-import os, pathlib, sys, time, webbrowser
+import os, pathlib, subprocess, sys, time, webbrowser
 path, seconds = sys.argv[1], float(sys.argv[2])
-opened = webbrowser.open(pathlib.Path(path).as_uri())
-if opened:
-    time.sleep(seconds)
+def opened():
+    if "WSL_DISTRO_NAME" not in os.environ or "BROWSER" in os.environ:
+        return webbrowser.open(pathlib.Path(path).as_uri())
+    windows = subprocess.run(["wslpath", "-w", path], capture_output=True, check=True, text=True).stdout.strip()
+    # explorer.exe ends with 1 whether it has opened the file or not
+    return subprocess.run(["explorer.exe", windows], check=False).returncode in (0, 1)
 try:
-    os.unlink(path)
-except FileNotFoundError:
-    pass
-sys.exit(0 if opened else 1)
+    done = opened()
+    if done:
+        time.sleep(seconds)
+finally:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+sys.exit(0 if done else 1)
 """
 _PAGE = """\
 <!DOCTYPE html>
@@ -45,7 +55,7 @@ def is_there(environment: Mapping[str, str], *, platform: str = sys.platform) ->
     """Whether there is a graphical browser to open; one for the terminal would take it over."""
     if environment.get("BROWSER") or platform == "darwin":
         return True
-    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+    return any(environment.get(name) for name in _SCREENS)
 
 
 def show(url: str, *, directory: Path, session: str) -> bool:

@@ -59,6 +59,23 @@ def test_a_browser_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+def test_in_wsl_the_browser_of_windows_gets_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows cannot be had here: stand-ins for its two programs note what they are given."""
+    for name, body in {
+        "wslpath": r"""printf '%s%s\n' '\\wsl.localhost\Debian' "$2" """,
+        "explorer.exe": f'printf "%s\\n" "$@" > {tmp_path}/args; exit 1',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.delenv("BROWSER", raising=False)
+    monkeypatch.setenv("WSL_DISTRO_NAME", "Debian")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert browser.show(URL, directory=tmp_path, session="default")
+    _await(tmp_path / "args")
+    [page] = tmp_path.glob("open-*.html")
+    assert (tmp_path / "args").read_text() == f"\\\\wsl.localhost\\Debian{page}\n"
+
+
 @pytest.mark.parametrize(
     ("environment", "platform", "there"),
     [
@@ -67,6 +84,7 @@ def test_a_browser_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest
         ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
         ({"BROWSER": "firefox"}, "linux", True),
         ({}, "darwin", True),
+        ({"WSL_DISTRO_NAME": "Debian"}, "linux", True),
     ],
 )
 def test_a_browser_is_expected_where_there_is_a_screen(environment: dict[str, str], platform: str, there: bool) -> None:
