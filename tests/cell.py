@@ -20,17 +20,19 @@ SECONDS = 60
 
 
 def run(url: str, code: str, *, keep: bool = False) -> str:
-    """What ``code`` prints in a new kernel of the session at ``url``."""
+    """What ``code`` prints in a new notebook of the session at ``url``."""
     parts = urlsplit(url)
     base = f"{parts.netloc}{parts.path.rsplit('/', 1)[0]}"
     [token] = parse_qs(parts.query)["token"]
-    kernels = f"{parts.scheme}://{base}/api/kernels"
-    kernel = _request("POST", kernels, token, {"name": "python3"})["id"]
+    sessions = f"{parts.scheme}://{base}/api/sessions"
+    notebook = {"path": f"{uuid.uuid4()}.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    opened = _request("POST", sessions, token, notebook)
+    channels = f"{parts.scheme.replace('http', 'ws')}://{base}/api/kernels/{opened['kernel']['id']}/channels"
     try:
-        return _execute(f"{parts.scheme.replace('http', 'ws')}://{base}/api/kernels/{kernel}/channels", token, code)
+        return _execute(channels, token, code)
     finally:
         if not keep:
-            _request("DELETE", f"{kernels}/{kernel}", token)
+            _request("DELETE", f"{sessions}/{opened['id']}", token)
 
 
 def _request(method: str, url: str, token: str, body: object = None) -> Any:

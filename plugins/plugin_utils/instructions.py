@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port, route_of, way
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port, host_by_hand, route_of, way
 
 
 def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int | None = None) -> list[str]:
@@ -39,7 +39,10 @@ def _not_ready(record: Mapping[str, Any]) -> list[str]:
 def _ready(record: Mapping[str, Any], cluster: Mapping[str, Any], *, config: str, port: int) -> list[str]:
     account, name = record["account"], record["session"]
     route = route_of(record, local=cluster["local"], wanted=cluster.get("route", "auto"))
-    chosen = way(record, local=cluster["local"], config=config, port=port, cluster=cluster["name"], route=route)
+    host = host_by_hand(record, cluster.get("login_hosts") or [""])
+    chosen = way(
+        record, local=cluster["local"], config=config, port=port, cluster=cluster["name"], route=route, host=host
+    )
     show_url = f"{cluster['root']}/hpc-session url --session {name} --port {chosen.port}"
     on_account = show_url if cluster["local"] else shlex.join(["ssh", "-F", config, cluster["name"], show_url])
     forward = [f"Forward it, and leave this running: {chosen.command}"] if chosen.forward else []

@@ -34,8 +34,8 @@ _PLACES = {
 class Way:
     """How ``url`` is reached: ``ssh -F config`` to ``target`` with each of ``forwards`` as ``-L``.
 
-    ``forwards`` are empty where the session itself listens on ``port``. ``target`` is the cluster's own name where the
-    forwards can ride on the login master.
+    ``forwards`` are empty where the session itself listens on ``port``. ``rides`` says that ``target`` is the cluster's
+    own name, so that the forwards can ride on the login master.
     """
 
     route: str
@@ -44,6 +44,7 @@ class Way:
     config: str = ""
     target: str = ""
     forwards: tuple[str, ...] = ()
+    rides: bool = False
 
     @property
     def forward(self) -> tuple[str, ...]:
@@ -51,6 +52,9 @@ class Way:
         if not self.forwards:
             return ()
         listens = [word for item in self.forwards for word in ("-L", item)]
+        if self.rides:
+            # The master would keep the forward when this ssh ends, and open a shell in spite of -N.
+            listens = ["-S", "none", *listens]
         # Without ExitOnForwardFailure the URL would lead to whoever has the port already.
         return ("ssh", "-F", self.config, "-N", "-o", "ExitOnForwardFailure=yes", *listens, self.target)
 
@@ -88,6 +92,11 @@ def is_on_login_host(record: Mapping[str, Any], route: str) -> bool:
     return route in ("lan", "reverse") or record.get("scheduler") == "none"
 
 
+def host_by_hand(record: Mapping[str, Any], login_hosts: Sequence[str]) -> str:
+    """The ``host`` of ``way`` for a person who logs in by hand: where the cluster's name leads to is not known then."""
+    return login_hosts[0] if record.get("login_host_keys") else ""
+
+
 def way(
     record: Mapping[str, Any], *, local: bool, config: str, port: int, cluster: str = "", route: str = "",
     host: str = "", ports: Sequence[tuple[int, int]] = (),
@@ -104,7 +113,7 @@ def way(
     main = f"{LOOPBACK}:{port}:{_endpoint(record, name)}"
     others = [f"{LOOPBACK}:{here}:{LOOPBACK}:{there}" for here, there in ports]
     target = _target(record, name, cluster=cluster, host=host)
-    return Way(name, port, _url(port, record), config, target, (main, *others))
+    return Way(name, port, _url(port, record), config, target, (main, *others), rides=target == cluster)
 
 
 def _check(record: Mapping[str, Any], route: str) -> None:

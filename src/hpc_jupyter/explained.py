@@ -7,7 +7,7 @@ import shlex
 from dataclasses import asdict
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import is_on_login_host
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import host_by_hand, is_on_login_host
 
 from hpc_jupyter import route as routes
 from hpc_jupyter.access import Access
@@ -45,7 +45,7 @@ def _by_hand(link: Link, access: Access) -> list[str]:
     ports = tuple((_other(here), there) for here, there in link.route.ports)
     hand = routes.plan(
         link.record, access.cluster, config=access.files.config, port=_other(link.route.port), name=link.route.name,
-        host=link.attached.host, ports=ports,
+        host=host_by_hand(asdict(link.record), access.cluster.login_hosts), ports=ports,
     )  # fmt: skip
     log_in = shlex.join(["ssh", "-F", access.files.config, access.cluster.name])
     certificate = [f"Its certificate's SHA-256: {hand.sha256}"] if hand.sha256 else []

@@ -107,7 +107,7 @@ def plan(
         )  # fmt: skip
     except HpcJupyterError as error:
         raise NoForward(str(error)) from error
-    rides = way.forwards if way.target == cluster.name else ()
+    rides = way.forwards if way.rides else ()
     return Route(
         name,
         port=way.port,

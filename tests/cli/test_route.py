@@ -63,7 +63,7 @@ def test_what_ends_on_the_login_host_rides_on_its_master(
 ) -> None:
     route = plan(record, cluster, config="/c", port=20123, host=host)
     assert (route.name, route.rides, route.argv) == (name, (rides,), ())
-    assert route.command == f"ssh -F /c -N -o ExitOnForwardFailure=yes -L {shlex.quote(rides)} lab"
+    assert route.command == f"ssh -F /c -N -o ExitOnForwardFailure=yes -S none -L {shlex.quote(rides)} lab"
     assert route.url == (START.replace("http", "https") if record.tls_sha256 else START)
 
 

@@ -90,7 +90,11 @@ def host_plan(host: Host, site: Site) -> Plan:
         hostname=host.name,
         mounts=_mounts(host, site),
         files=[asdict(file) for file in files],
-        directories=[*(_directory(path, 0o1777) for path in _STICKY), *(_directory(*each) for each in _owned(folders))],
+        directories=[
+            *(_directory(path, 0o1777) for path in _STICKY),
+            *(_directory(*each) for each in _owned(folders)),
+            *(_directory(path, mode) for path, mode in host.directories.items()),
+        ],
         devices=[_device(f"/dev/{name}", number) for name, number in _DEVICES.items()]
         + [_device(f"/dev/gpu{index}", _NULL) for index in range(host.gpus)],
         links=_LINKS,

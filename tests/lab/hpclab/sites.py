@@ -94,7 +94,7 @@ HYDRA = Topology(
         _gateway("gate.example.org"),
         Host(
             name="hydra08i.example.org", networks=("border",), home="cluster", allow=(_FROM_GATE,),
-            files=(_module("anaconda/3"),),
+            files=(_module("anaconda/3"),), directories={"/run/screen": 0o1777},
         ),
     ),
     packages={**_MODULES_PACKAGE, "screen": "screen", "tmux": "tmux"},
@@ -103,9 +103,9 @@ HYDRA = Topology(
 """A gateway and one login host to work on, without a queue."""
 
 _CONDA_STAND_IN = """\
-# conda cannot be installed from Debian or PyPI: this stands in for its activation of an environment by name.
+# conda cannot be installed from Debian or PyPI: this stands in for its activation of an environment.
 conda() {
-    CONDA_PREFIX=/opt/conda-stand-in/envs/$2
+    case $2 in */*) CONDA_PREFIX=$2 ;; *) CONDA_PREFIX=/opt/conda-stand-in/envs/$2 ;; esac
     [ -d "$CONDA_PREFIX/conda-meta" ] || { echo "EnvironmentNameNotFound: $2" >&2; return 1; }
     export CONDA_PREFIX PATH="$CONDA_PREFIX/bin:$PATH"
 }

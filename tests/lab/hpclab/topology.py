@@ -70,6 +70,7 @@ class Host:
     notice: str = ""  # what the accounts' profile prints on stdout, in shells that nobody sits at too
     gpus: int = 0
     files: tuple[File, ...] = ()
+    directories: Mapping[str, int] = field(default_factory=dict)  # path -> mode
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,8 @@ PLACES: list[tuple[dict[str, Any], str, str, str]] = [
      "127.0.0.1:9000:/run/user/7/x", "lab"),
     ({"offer": "reverse", "login_port": 5000, "login_host": "login2"}, "reverse",
      "127.0.0.1:9000:127.0.0.1:5000", "lab"),
+    ({"offer": "reverse", "login_port": 5000, "login_host": "login2", "login_host_keys": ["k"]}, "reverse",
+     "127.0.0.1:9000:127.0.0.1:5000", "login2"),
     ({"offer": "socket"}, "step", "127.0.0.1:9000:/tmp/hpcj-x/s", "lab-step-default"),
     ({"offer": "socket"}, "auto", "127.0.0.1:9000:/tmp/hpcj-x/s", "c1"),
     ({"offer": "socket", "scheduler": "none"}, "auto", "127.0.0.1:9000:/tmp/hpcj-x/s", "lab"),
@@ -78,11 +80,12 @@ PLACES: list[tuple[dict[str, Any], str, str, str]] = [
 
 @pytest.mark.parametrize(("place", "wanted", "forward", "target"), PLACES)
 def test_every_route_is_a_command_of_plain_ssh(place: dict[str, Any], wanted: str, forward: str, target: str) -> None:
-    connected = {**LAB, "cluster": {**LAB["cluster"], "route": wanted}}
+    connected = {**LAB, "cluster": {**LAB["cluster"], "route": wanted, "login_hosts": ["login"]}}
     told = instructions({**READY, **place}, connected, 9000)
+    alone = "-S none " if target == "lab" else ""
     assert told[1] == (
         "Forward it, and leave this running: "
-        f"ssh -F '{CONFIG}' -N -o ExitOnForwardFailure=yes -L {forward} {target}"
+        f"ssh -F '{CONFIG}' -N -o ExitOnForwardFailure=yes {alone}-L {forward} {target}"
     )
 
 
