@@ -122,7 +122,7 @@ def _changed(case: _Case) -> str:
     known = f" Another one is in {offending[1]}, line {offending[2]}." if offending else ""
     hop = case.hop(host, port=port)
     remedy = "Compare with what the site publishes, then pin it in hpc_host_keys"
-    if hop.kind in ("node", _RECORDED):
+    if hop.kind not in ("gateway", "login host"):
         remedy = "It is not the one in the session's record: ask the site, or start the session again"
     return f"{hop}: the host key has changed.{shown}{known} Nothing was sent. {remedy}"
 
@@ -131,7 +131,7 @@ def _no_key(case: _Case) -> str:
     kind, shown = case.found.groups()
     host, port = _split(shown)
     hop = case.hop(host, port=port)
-    if hop.kind in ("node", _RECORDED):
+    if hop.kind not in ("gateway", "login host"):
         return f"{hop}: its {_kind(kind)} key is not in the session's record. Start the session again"
     return (
         f"{hop}: its {_kind(kind)} host key is not known. Pin the fingerprint that the site publishes: "

@@ -50,6 +50,7 @@ all:
 _COMMAND = """\
 #!/bin/sh
 [ "$1" = status ] && exec cat "$(dirname "$0")/status.json"
+[ "$1" = step ] && exec "$(dirname "$0")/step" "$5"
 echo "$1 $6" >> "$(dirname "$0")/asked"
 [ "$1" = offer ] && [ -e "$(dirname "$0")/$6.json" ] && cp "$(dirname "$0")/$6.json" "$(dirname "$0")/answer.json"
 echo "some noise before"

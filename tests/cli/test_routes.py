@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import step
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
 from cryptography import x509
@@ -191,6 +192,33 @@ def test_without_a_scheduler_the_socket_is_on_the_login_host(world: World) -> No
         finally:
             hold.close(link)
     assert not listens(here)
+
+
+STEP = """\
+#!/bin/sh
+printf '%s\\n' "$1" > {home}/step_keys
+exec /usr/sbin/sshd -i -e -f {home}/step_config
+"""
+
+
+def test_a_step_is_reached_through_an_sshd_of_ones_own(world: World) -> None:
+    key = world.home / "step_host"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30)
+    told = step.config(host_key=str(key), keys=f"{world.home}/step_keys", socket=world.record.socket, permit=[])
+    (world.home / "step_config").write_text(told)
+    program = world.home / "root/step"
+    program.write_text(STEP.format(home=world.home))
+    program.chmod(0o755)
+    world.cluster = replace(world.cluster, route="step")
+    world.tell(step_host_key=" ".join(Path(f"{key}.pub").read_text().split()[:2]))
+    link = connect(world)
+    assert (link.route.name, world.logins, forward.ask(link.route.url, TOKEN).ok) == ("step", 1, True)
+    hold.close(link)
+    world.tell(step_host_key=world.record.host_keys[0])
+    with pytest.raises(NoForward) as refused:
+        connect(world)
+    assert "has changed" in str(refused.value)
+    assert "It is not the one in the session's record" in str(refused.value)
 
 
 def _close_nodes(world: World) -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, Gateway, Pin
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
@@ -130,6 +132,49 @@ def test_every_failure_names_the_hop(stderr: str, message: str) -> None:
 )
 def test_the_way_may_go_on_to_a_node(stderr: str, message: str) -> None:
     assert explain(stderr, CLUSTER, node="c2") == message
+
+
+RECORDED = "lab: the session's login host login7"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "message"),
+    [
+        ("No ED25519 host key is known for login7 and you have requested strict checking.\r\n",
+         f"{RECORDED}: its ED25519 key is not in the session's record. Start the session again"),
+        ("Host key for login7 has changed and you have requested strict checking.\r\n",
+         f"{RECORDED}: the host key has changed. Nothing was sent. It is not the one in the session's record: ask the "
+         "site, or start the session again"),
+        ("Stdio forwarding request failed: Session open refused by peer\r\n" + JUMP,
+         f"{RECORDED} cannot be reached from login: nothing answers there, or connections are not passed on. "
+         "Try later"),
+    ],
+)
+def test_the_way_may_go_on_to_the_login_host_of_a_session(stderr: str, message: str) -> None:
+    assert explain(stderr, CLUSTER, login_host="login7") == message
+
+
+def test_where_the_session_is_behind_the_name_there_is_no_further_hop() -> None:
+    told = explain("Stdio forwarding request failed: x\r\n" + JUMP, CLUSTER, login_host="login")
+    assert told.startswith("lab: login host login cannot be reached from ")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("hpc-session: session default does not run\r\n" + JUMP, "hpc-session: session default does not run"),
+        ("srun: error: Unable to create step for job 7\r\n" + JUMP, "srun: error: Unable to create step for job 7"),
+    ],
+)
+def test_what_starts_a_step_is_heard(stderr: str, said: str) -> None:
+    told = explain(stderr, CLUSTER, node="c2")
+    assert told == f"lab: node c2: {said}. See the session's log, or use another route (hpc_route)"
+
+
+@pytest.mark.parametrize(("route", "more"), [("auto", ""), ("node", ", or let hpc_route: auto find another route")])
+def test_a_node_that_takes_no_ssh_has_other_routes(route: str, more: str) -> None:
+    told = explain("Stdio forwarding request failed: x\r\n", replace(CLUSTER, route=route), node="c2")
+    assert told.endswith(f"are not passed on. Try later{more}")
 
 
 @pytest.mark.parametrize(
