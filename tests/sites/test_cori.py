@@ -1,28 +1,32 @@
-"""Guide 000: Slurm, several login hosts behind one name, which reach the nodes' ports."""
+"""Guide 000: Slurm, several login hosts behind one name, which reach the nodes' ports; a JupyterHub exists."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from hpclab import sites
-from tests import site
+from tests import laptop, site
 
 NODES = ("nid00131", "nid00132")
+HUB = "https://jupyter.example.org/"
 
 
 @pytest.fixture(scope="module")
 def cori() -> Iterator[site.Site]:
-    with site.up(sites.CORI) as running:
+    with site.up(sites.CORI, hpc_jupyterhub_url=HUB) as running:
         yield running
 
 
 def test_by_a_port_of_the_node_through_the_same_login_host(cori: site.Site) -> None:
-    session = cori.launch("--qos", "interactive")
+    refused = laptop.failed(cori.person.cli("launch", cori.person.account, check=False))
+    assert f"cori has a JupyterHub, which is the better way: {HUB}\n" in refused
+    session = cori.launch("--anyway", "--qos", "interactive")
     session.check(route="lan", nodes=NODES)
     assert session.told["login_host"] == "cori03"
     _the_name_answers_differently(cori, session)
     _jupyter_anew_in_the_same_job(cori, session)
     cori.stop()
+    cori.variables["jupyter_session_anyway"] = True
     cori.check_auto(route="lan", nodes=NODES, fails=["node", "step"])
 
 
