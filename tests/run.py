@@ -70,6 +70,7 @@ def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
 # The longest first, so that none is left alone at the end.
 PARTS = (
     _pytest("lab", seconds=1500, root=True),
+    _pytest("sites", seconds=1200, root=True),
     _pytest("playbooks", seconds=900),
     _pytest("cli", seconds=900),
     _module("units", "ansible_test", "units", seconds=600),

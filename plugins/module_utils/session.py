@@ -97,12 +97,22 @@ def _ask(record: Record | None, layout: Layout, name: str, scheduler: Scheduler,
     age = 0.0 if record is None or record.job_id else age_seconds(path) or 0.0
     try:
         known = record is not None and record.job_id and (live or _has_just_ended(path))
-        job = scheduler.query(record.job_id) if record and known else None
+        job = _query(record, scheduler) if record and known else None
         search = by_name or (live and job is None)
         named = tuple(scheduler.find(job_name(name, layout))) if search else ()
     except SchedulerUnavailable as error:
         return Observed(record, trouble=str(error), age_seconds=age)
     return Observed(record, job, named, age_seconds=age)
+
+
+def _query(record: Record, scheduler: Scheduler) -> Job | None:
+    """The job of ``record``; one that has ended and cannot come back need not be asked for where it ran."""
+    try:
+        return scheduler.query(record.job_id)
+    except SchedulerUnavailable:
+        if record.state != rec.ENDED or scheduler.requeues:
+            raise
+        return None
 
 
 def _has_just_ended(path: str) -> bool:

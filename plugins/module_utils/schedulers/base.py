@@ -63,6 +63,8 @@ class Scheduler(ABC):
     """
 
     name: str
+    requeues = True
+    """Whether a job that has ended may be put back into the queue."""
     steps = False
     """Whether ``step_argv`` can start something in a running job."""
 

@@ -41,6 +41,7 @@ class NoScheduler(Scheduler):
     """Processes of this host; with ``root`` only the sessions of that account directory are found."""
 
     name = "none"
+    requeues = False
 
     def check(self, resources: Resources) -> None:
         """Refuse what a person would believe in and nobody here can grant; ``time`` is kept by the supervisor."""

@@ -267,3 +267,13 @@ def test_a_job_that_was_put_back_into_the_queue_is_seen_though_its_record_has_en
     assert session.find_or_submit(wanted(), layout, requeued).changed is False
     assert session.decide_stop(layout, "default", requeued)[1] == [first.job_id]
     rec.write(path, first)
+
+
+def test_a_session_that_has_ended_on_another_machine_is_in_nobodys_way(account: tuple[Layout, Scheduler]) -> None:
+    layout, scheduler = account
+    path = layout.session("default").record
+    os.makedirs(os.path.dirname(path))
+    there = rec.Record("default", "here", "me@here", "none", generation=1, job_id="9.default@elsewhere")
+    rec.write(path, rec.ended(there, how="stopped", reason="stopped on request"))
+    assert session.look(layout, "default", scheduler).state == rec.ENDED
+    assert session.find_or_submit(wanted(), layout, scheduler).changed is True
