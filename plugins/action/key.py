@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -13,6 +15,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place, blocks, read
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
@@ -32,10 +35,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             }
         )
         try:
-            if account_cluster(self, task_vars or {}).local:
+            cluster = account_cluster(self, task_vars or {})
+            if cluster.local:
                 return {**result, "changed": False, "path": "", "public_key": ""}
-            done = self._present if arguments["state"] == "present" else self._absent
-            return {**result, **done(arguments["path"])}
+            if arguments["state"] == "present":
+                return {**result, **self._present(arguments["path"])}
+            return {**result, **self._absent(arguments["path"], cluster.account)}
         except (HpcJupyterError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
 
@@ -47,12 +52,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         return {"changed": key.made, "path": key.path, "public_key": key.public,
                 "diff": {"before": "", "after": after}}
 
-    def _absent(self, path: str) -> dict[str, Any]:
+    def _absent(self, path: str, account: str) -> dict[str, Any]:
         """Another account that was set up from here may need it."""
         place = Place.at_home()
         found = keys.made_here(place.ssh, path)
-        if not found or blocks(read(place.aliases) or b""):
+        if not found or _is_needed(found, place, account):
             return {"changed": False, "path": found}
         if not self._task.check_mode:
             keys.remove_made(found)
         return {"changed": True, "path": found, "diff": {"before": f"{found}: made by hpc.jupyter\n", "after": ""}}
+
+
+def _is_needed(key: str, place: Place, account: str) -> bool:
+    """Whether another account uses the key; not every one has an alias in ``~/.ssh``."""
+    if set(blocks(read(place.aliases) or b"")) - {account}:
+        return True
+    own = state_directory(account)
+    others = glob.glob(os.path.join(glob.escape(os.path.dirname(own)), "*", "identity"))
+    return any(key.encode() in (read(path) or b"") for path in others if os.path.dirname(path) != own)

@@ -10,7 +10,6 @@ import glob
 import json
 import os
 import shutil
-import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -20,10 +19,9 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys, own_ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import Process
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import close_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, openssh_version, state_directory
-
-_HOLDER_SECONDS = 15.0
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
@@ -89,8 +87,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         if not os.path.isdir(directory):
             return []
         if not self._task.check_mode:
+            _end_holders(directory)
             close_master(Files(directory))
-            _await_holders(directory)
             shutil.rmtree(directory)
             _remove_last(os.path.dirname(directory))
         return [{"before": f"{directory}: what this machine keeps of {cluster.account}\n", "after": ""}]
@@ -140,15 +138,13 @@ def _why_no_names(cluster: Cluster, place: Place, others: dict[str, bytes], *, k
     return []
 
 
-def _await_holders(directory: str) -> None:
-    """The session has ended, so that whoever holds a forward to it ends too, and writes that down here."""
-    deadline = time.monotonic() + _HOLDER_SECONDS
+def _end_holders(directory: str) -> None:
+    """Whoever holds a forward would log in again, and write that down here."""
     for path in glob.glob(os.path.join(glob.escape(directory), "*.session.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(path, encoding="utf-8") as stream:
-            pid = int(json.load(stream)["holder"]["pid"])
-            while pid > 0 and time.monotonic() < deadline:
-                os.kill(pid, 0)  # raises once it is gone
-                time.sleep(0.1)
+            held = json.load(stream)
+            for who in ("holder", "ssh"):
+                Process(**held[who]).end()
 
 
 def _remove_last(base: str) -> None:

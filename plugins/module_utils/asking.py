@@ -15,7 +15,7 @@ import socket
 import stat
 import tempfile
 import time
-from typing import Iterator, Mapping, Sequence
+from typing import ContextManager, Iterator, Mapping, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import node, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -28,6 +28,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.wishes import Landing,
 
 OFFER_SECONDS = 60.0
 RESTART_SECONDS = 240.0
+_STARTING_SECONDS = 180.0
 _LOCK_WAIT_SECONDS = 90.0
 _POLL_SECONDS = 0.1
 _PREFIX = "hpcl-"
@@ -53,8 +54,9 @@ def offer(
         return ask(files, want, landing=landing("", environment=environment), seconds=seconds)
     if record.scheduler == "none":
         raise NotDone(f"session {record.session} runs on the login host itself: there is no way back to make")
-    with made_landing(files, environment=environment) as place:
-        return ask(files, want, landing=place, seconds=seconds)
+    # Within the lock: who succeeds removes the other directories, and another one who asks may be about to use theirs.
+    with _alone(files, seconds=seconds), made_landing(files, environment=environment) as place:
+        return _ask(files, want, landing=place, seconds=seconds)
 
 
 def restart(files: SessionFiles, *, seconds: float = RESTART_SECONDS) -> Record:
@@ -65,14 +67,22 @@ def restart(files: SessionFiles, *, seconds: float = RESTART_SECONDS) -> Record:
 
 def ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: float) -> Record:
     """Leave a wish and wait for its answer; raises ``NotDone`` with the supervisor's own reason."""
-    lease = seconds + 10
-    with held(f"{files.wish}.asking", wait_seconds=_LOCK_WAIT_SECONDS, what="the session", lease_seconds=lease):
-        record = _running(files)
-        former = wishes.read(files.wish)
-        kept = landing or (former.landing if former else None)
-        wish = Wish(secrets.token_hex(8), record.generation, want, kept)
-        wishes.write(files.wish, wish)
-        return _answer(files, wish, seconds=seconds)
+    with _alone(files, seconds=seconds):
+        return _ask(files, want, landing=landing, seconds=seconds)
+
+
+def _alone(files: SessionFiles, *, seconds: float) -> ContextManager[None]:
+    lease = seconds + _STARTING_SECONDS + 10
+    return held(f"{files.wish}.asking", wait_seconds=_LOCK_WAIT_SECONDS, what="the session", lease_seconds=lease)
+
+
+def _ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: float) -> Record:
+    record = _running(files)
+    former = wishes.read(files.wish)
+    kept = landing or (former.landing if former else None)
+    wish = Wish(secrets.token_hex(8), record.generation, want, kept)
+    wishes.write(files.wish, wish)
+    return _answer(files, wish, seconds=seconds)
 
 
 def _running(files: SessionFiles) -> Record:
@@ -84,7 +94,9 @@ def _running(files: SessionFiles) -> Record:
 
 def _answer(files: SessionFiles, wish: Wish, *, seconds: float) -> Record:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    latest = deadline + _STARTING_SECONDS
+    record: Record | None = None
+    while time.monotonic() < (latest if _starts(record) else deadline):
         record = rec.read(files.record)
         if record is not None and record.answered.partition(" ")[0] == wish.id:
             problem = record.answered.partition(" ")[2]
@@ -95,10 +107,17 @@ def _answer(files: SessionFiles, wish: Wish, *, seconds: float) -> Record:
             how = f" ({record.how}: {record.reason})" if record is not None and record.state == rec.ENDED else ""
             raise NotDone(f"the session ended before it answered{how}")
         time.sleep(_POLL_SECONDS)
+    if _starts(record):
+        raise NotDone("the session is still starting Jupyter anew; look again with `hpc-session status`")
     raise NotDone(
         f"the session did not answer within {seconds:.0f} seconds. One that an earlier release started cannot be "
         "asked: stop it and launch it again"
     )
+
+
+def _starts(record: Record | None) -> bool:
+    """Whether the supervisor is at it: Jupyter starts, which takes long on a slow file system."""
+    return record is not None and record.state == rec.STARTING
 
 
 def landing(directory: str, *, environment: Mapping[str, str]) -> Landing:

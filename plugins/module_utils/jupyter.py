@@ -156,6 +156,7 @@ def check_installed(python: str, interface: str = interfaces.LAB) -> None:
     except (ImportError, ValueError):
         found = False
     if found:
+        _check_generation(python, interface)
         return
     if interface == interfaces.LAB:
         raise CannotStart(
@@ -167,13 +168,27 @@ def check_installed(python: str, interface: str = interfaces.LAB) -> None:
     )
 
 
+def _check_generation(python: str, interface: str) -> None:
+    """Notebook 6 is a server of its own: it heeds none of our settings and listens where it likes."""
+    if interface == "notebook" and 0 < _notebook_major() < 7:
+        raise CannotStart(
+            f"{python} has Notebook {metadata.version('notebook')}, and the interface notebook needs 7 or later: use "
+            "the interface lab or nbclassic, or set another environment up (playbook hpc.jupyter.setup)"
+        )
+
+
 def page(interface: str) -> str:
     """The record's ``page``: the classic notebook leaves its usual place to Notebook 7 if that is there too."""
+    beside = interface == "nbclassic" and _notebook_major() >= 7
+    return interfaces.CLASSIC_BESIDE_NOTEBOOK if beside else ""
+
+
+def _notebook_major() -> int:
+    """0 where there is none, or one that does not say."""
     try:
-        newer = int(metadata.version("notebook").split(".")[0]) >= 7
+        return int(metadata.version("notebook").split(".")[0])
     except (metadata.PackageNotFoundError, ValueError):
-        newer = False
-    return interfaces.CLASSIC_BESIDE_NOTEBOOK if interface == "nbclassic" and newer else ""
+        return 0
 
 
 def check_secrets(files: SessionFiles) -> str:

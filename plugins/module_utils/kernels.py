@@ -39,7 +39,8 @@ class Kernel:
             "argv": [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": self.display_name,
             "language": "python",
-            "env": {"PATH": f"{directory}:${{PATH}}"},
+            # what a module sets for its own Python would lead this one astray; empty is as if unset
+            "env": {"PATH": f"{directory}:${{PATH}}", "PYTHONHOME": "", "PYTHONPATH": ""},
             # While one debugs, other users of the node could run code in the kernel.
             "metadata": {"debugger": False},
         }

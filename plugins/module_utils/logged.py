@@ -43,7 +43,7 @@ class LoggedChild:
         self._process = subprocess.Popen(
             list(argv), env=dict(environment), cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=children.die_with_parent,  # noqa: PLW1509 - one system call, and no thread runs yet
+            preexec_fn=children.die_with_parent,  # noqa: PLW1509 - one system call of a library that is loaded already
         )
         self.pid = self._process.pid
         _waiting.add(self.pid)

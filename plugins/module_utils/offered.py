@@ -46,6 +46,9 @@ class Offered:
         self._target: probe.Target | None = None
         self._tunnel: Tunnel | None = None
         self._step_host_key = step_host_key
+        self._known: dict[str, Any] = {}
+        self._untold = False
+        """Whether the record does not say yet what is."""
 
     def begin(self, offer: str) -> str:
         """Offer the server as it was asked for; where that cannot be, by a socket, and return why."""
@@ -83,8 +86,10 @@ class Offered:
     def look_after(self) -> None:
         """Heal the way back if it is broken, and note where it begins now."""
         if self._tunnel is not None and self._tunnel.poll():
+            self._untold = True
+        if self._untold:
             with contextlib.suppress(HpcJupyterError, OSError):
-                self._claim.update(lambda record: replace(record, **self._at_login()))
+                self._tell()
 
     def close(self) -> None:
         """End the way back and the server."""
@@ -115,16 +120,26 @@ class Offered:
 
     def _exchange(self, server: Server, needed: Listening) -> None:
         """Another server in place of this one; the former one again if that does not come up."""
+        try:
+            self._place.check()
+        except HpcJupyterError as error:
+            raise CannotOffer(f"{error}. Jupyter was left running as it was") from error
         self._claim.update(lambda record: replace(record, state=rec.STARTING))
         server.shut_down()
         try:
             self._start(needed)
-        except CannotStart as error:
+        except (HpcJupyterError, OSError) as error:
             if self.server is not None:
                 self.server.shut_down()
-            self._start(server.listening)
+            self._start_again(server.listening)
             self._announce()
             raise CannotOffer(str(error)) from error
+
+    def _start_again(self, former: Listening) -> None:
+        try:
+            self._start(former)
+        except (HpcJupyterError, OSError) as error:
+            raise CannotStart(str(error)) from error
 
     def _start(self, needed: Listening) -> None:
         self.server = Server(self._place, needed, token=self._token, signals=self._signals)
@@ -148,15 +163,20 @@ class Offered:
         target = self._target
         if target is None:
             return
-        known = {
+        self._known = {
             "offer": self._offer, "reason": reason, "socket": target.socket, "port": target.port,
             "address": target.address if self._offer == "lan" else "", "tls_sha256": target.tls_sha256,
             "step_host_key": self._step_host_key, "host_keys": node.host_keys(),
             "addresses": node.addresses(), "jupyter_version": version(target),
             "page": jupyter.page(self._place.request.interface),
-            **self._at_login(),
         }
+        self._untold = True
+        self._tell()
+
+    def _tell(self) -> None:
+        known = {**self._known, **self._at_login()}
         self._claim.update(lambda record: replace(record, state=rec.READY, how="", **known))
+        self._untold = False
 
     def _at_login(self) -> dict[str, Any]:
         """What the record says of the login host: the one that was asked from leads to the session."""
@@ -181,4 +201,6 @@ def _back_to(landing: Landing, place: Place) -> Tunnel:
         ssh = find_command("ssh")
     except FileNotFoundError as error:
         raise CannotOffer(f"{socket.gethostname()}: {error}") from error
-    return Tunnel(landing, ssh=ssh, key=key, socket=place.directory.socket, environment=os.environ)
+    # Modules' libraries are for their own programs: the system's ssh does not start with another libcrypto.
+    kept = {name: value for name, value in os.environ.items() if name not in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
+    return Tunnel(landing, ssh=ssh, key=key, socket=place.directory.socket, environment=kept)

@@ -61,8 +61,10 @@ def usable(pair: certificate.Pair) -> str:
 
 def node_address(login: Sequence[str]) -> str:
     """The one address of this node that the login host, by its names and addresses, is offered."""
-    named = (address for address in node.addresses() if _is_own(address))
-    found = next(named, "") or next(filter(None, map(_towards, login)), "")
+    named = [address for address in node.addresses() if _is_own(address)]
+    # Of several networks the one that leads to the login host.
+    towards = list(filter(None, map(_towards, login))) if len(named) != 1 else []
+    found = next(iter([*(address for address in towards if address in named), *named, *towards]), "")
     if not found:
         where = login[0] if login else "a login host"
         raise CannotOffer(f"{socket.gethostname()} has no address that {where} could reach")

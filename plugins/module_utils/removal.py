@@ -15,8 +15,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, default_root
 
 _OURS = (
-    "account.json", "environment-python", "environment.sh", "hpc-session", "job.sh", "requirements.txt", "server",
-    "sessions", "venv",
+    "account.json", "environment-python", "environment.sh", "hpc-session", "job.sh", "kernels", "requirements.txt",
+    "reverse_key", "reverse_key.pub", "server", "sessions", "venv",
 )
 _LINK = "~/.local/bin/hpc-session"
 _PARENTS = ("~/.local/bin", "~/.local/share/hpc-jupyter", "~/.local/share", "~/.local")

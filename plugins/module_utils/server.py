@@ -56,6 +56,7 @@ class Place:
         jupyter.check_installed(sys.executable, self.request.interface)
         jupyter.check_config(self.layout.server)
         jupyter.check_base_url(self.base_url)
+        _start_directory(self.request)
         return jupyter.check_secrets(self.files)
 
 
@@ -186,8 +187,12 @@ def _problem(target: probe.Target, *, token: str) -> str:
 
 
 def version(target: probe.Target) -> str:
-    """The version that the server names."""
-    found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', probe.get(target, "api").body)
+    """The version that the server names; empty where it takes too long to, for nothing depends on it."""
+    try:
+        body = probe.get(target, "api").body
+    except (OSError, http.client.HTTPException):
+        return ""
+    found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', body)
     return found.group(1).decode("ascii") if found else ""
 
 

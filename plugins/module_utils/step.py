@@ -96,7 +96,7 @@ def config(*, host_key: str, keys: str, socket: str, permit: Sequence[int]) -> s
         "HostKey": f'"{host_key}"', "AuthorizedKeysFile": f'"{keys}"', "AuthenticationMethods": "publickey",
         "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "UsePAM": "no", "StrictModes": "no",
         "AllowStreamLocalForwarding": "local", "AllowTcpForwarding": "local", "PermitOpen": opened,
-        "PermitListen": "none", "GatewayPorts": "no", "AllowAgentForwarding": "no", "X11Forwarding": "no",
+        "GatewayPorts": "no", "AllowAgentForwarding": "no", "X11Forwarding": "no",
         "PermitTunnel": "no", "PermitTTY": "no", "PermitUserRC": "no", "PermitUserEnvironment": "no",
         "ForceCommand": "/bin/false", "PrintMotd": "no", "UseDNS": "no", "PidFile": "none", "LogLevel": "ERROR",
         "LoginGraceTime": "60", "ClientAliveInterval": "30", "ClientAliveCountMax": "4",

@@ -18,6 +18,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_pri
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import end_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, openssh_version
 
+_SECONDS = 20
+"""What a login host that is down may cost each login: one that is up has shown its banner by then."""
+
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _KEY = re.compile(r"[a-z][a-z0-9@.-]{2,63} [A-Za-z0-9+/]{32,8192}={0,2}")
 
@@ -76,6 +79,7 @@ def _options(files: Files, host: str) -> list[str]:
         *(["KnownHostsCommand=none"] if openssh_version() >= (8, 5) else []),
         # Pins may have chosen an algorithm for the key of the host that answers to the name.
         "HostKeyAlgorithms=-*-cert-v01@openssh.com",
+        f"ConnectTimeout={_SECONDS}",
         f"ProxyCommand=ssh -F none -S '{files.entrance}' -W '[%h]:%p' -- entrance 2>>\"$HPC_JUPYTER_SAID\"",
     ]
     return [word for line in lines for word in ("-o", line)]

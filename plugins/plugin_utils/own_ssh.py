@@ -206,7 +206,7 @@ def defined_by_person(place: Place, name: str) -> bool:
         timeout=20, check=False,
     )
     hosts = [line.split(" ", 1)[1] for line in told.stdout.splitlines() if line.startswith("hostname ")]
-    return bool(hosts) and hosts != [name]
+    return bool(hosts) and hosts != [name.lower()]  # as ssh shows it
 
 
 @contextlib.contextmanager

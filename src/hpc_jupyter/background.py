@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import identify
+
 from hpc_jupyter.access import Attached
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.ports import Wanted
-from hpc_jupyter.processes import identify
 
 _SECONDS = 120.0
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -36,7 +37,7 @@ def start(context: Context, connector: Connector, attached: Attached, wanted: Wa
             start_new_session=True,
         )
     _STARTED.append(process)
-    return _await(process, connector, attached)
+    return _await(process, connector, attached, wanted)
 
 
 def _argv(context: Context, connector: Connector, wanted: Wanted) -> list[str]:
@@ -57,7 +58,7 @@ def _argv(context: Context, connector: Connector, wanted: Wanted) -> list[str]:
     ]
 
 
-def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Attached) -> Link:
+def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Attached, wanted: Wanted) -> Link:
     connector.progress.now(f"Connecting to {attached.record.node}")
     holder = identify(process.pid)
     deadline = time.monotonic() + _SECONDS
@@ -76,6 +77,11 @@ def _await(process: subprocess.Popen[bytes], connector: Connector, attached: Att
         holder.end()
         raise
     holder.end()
+    if process.poll() == 0:  # another one was faster, and it has joined that one
+        with connector.store.lock(connector.session):
+            joined = connector.join(connector.attach(), wanted)
+        if joined:
+            return joined
     raise NoForward(_last_words(connector))
 
 

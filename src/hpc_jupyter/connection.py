@@ -12,6 +12,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, Hp
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, this_process
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS, first_port, is_on_login_host, offer_of
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
@@ -21,7 +22,6 @@ from hpc_jupyter.access import Access, Attached
 from hpc_jupyter.errors import NoForward, NoSession, Unreachable, Waiting
 from hpc_jupyter.forward import Forward, PortTaken, SshFailed
 from hpc_jupyter.ports import Wanted, check_ports, chosen_ports
-from hpc_jupyter.processes import NOBODY, Process, this_process
 from hpc_jupyter.progress import Progress
 from hpc_jupyter.results import Hints
 from hpc_jupyter.route import Route, candidates
@@ -205,6 +205,8 @@ class Connector:
                 tried.append(Tried(name, self._without_name(error)))
                 if not left and len(tried) == 1:
                     raise
+                if left and OFFERS[name] != offer_of(asdict(attached.record)):
+                    attached = self.access.attach(self.session)  # it may be offered that way now, and no other
                 continue
             why = self._why(name, attached, remembered, tried)
             later = [Tried(other, f"not tried, as {name} works") for other in left]
@@ -217,7 +219,7 @@ class Connector:
         check_ports(name, attached.record, wanted)
         offered = self._offered(name, attached)
         record = offered.record
-        self._check_keys(name, record)
+        self._check_keys(name, offered)
         self.route(offered, wanted.port or 1, name=name)
         trust(self.access.cluster, self.access.files, asdict(record), permits=[there for _here, there in wanted.ports])
         self.progress.now(f"Connecting to {record.node}" + (f" by {name}" if self._is_auto else ""))
@@ -255,8 +257,15 @@ class Connector:
     def _without_name(self, error: NoForward) -> str:
         return str(error).removeprefix(f"{self.account}: ").removeprefix(f"{self.access.cluster.name}: ")
 
-    def _check_keys(self, name: str, record: Record) -> None:
+    def _check_keys(self, name: str, offered: Attached) -> None:
         """Before anything is contacted: whom would ssh believe?"""
+        record = offered.record
+        elsewhere = offered.host and record.login_host and offered.host != record.login_host
+        if is_on_login_host(asdict(record), name) and elsewhere and not record.login_host_keys:
+            raise NoForward(
+                f"{self.account}: the session is reached from {record.login_host} alone, {offered.host} has answered, "
+                f"and the record has no host keys of {record.login_host}. Try again, or stop it and launch it again"
+            )
         if name == "node" and record.scheduler != "none" and not record.host_keys:
             raise NoForward(f"{self.account}: the session's record has no host keys of {record.node}. Launch it again")
         if name == "step" and not record.step_host_key:
@@ -275,6 +284,7 @@ class Connector:
             ssh=link.forward.process if link.forward else NOBODY,
             route=link.route.name,
             rides=link.route.rides,
+            master=link.forward.master if link.forward else NOBODY,
             ports=link.route.ports,
             tried=tuple((item.name, item.problem) for item in link.tried),
             why=link.why,

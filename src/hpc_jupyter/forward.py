@@ -16,10 +16,10 @@ from itertools import pairwise
 from typing import IO
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel, control, listens, master_pid
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, identify
 
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.probe import Answer, ask
-from hpc_jupyter.processes import NOBODY, Process, identify
 from hpc_jupyter.route import LISTENS, Route
 
 __all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "is_free", "open_forward"]
@@ -51,6 +51,7 @@ class Forward:
 
     route: Route
     process: Process = NOBODY
+    master: Process = NOBODY
     patience = _PROBE_SECONDS
 
     @property
@@ -111,7 +112,13 @@ class OwnSsh(Forward):
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._ssh = subprocess.Popen(
-                route.argv, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors, start_new_session=True
+                route.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._errors,
+                start_new_session=True,
+                # BatchMode does not reach the jumps: one whose master has just gone would open a window and ask.
+                env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
             )
         except FileNotFoundError as error:
             self._forget()
@@ -173,8 +180,8 @@ class Riding(Forward):
     def __init__(self, route: Route, master: str) -> None:
         self.route = route
         self._path = master
-        self._master = identify(master_pid(master))
-        if not self._master.is_alive:
+        self.master = identify(master_pid(master))
+        if not self.master.is_alive:
             raise SshFailed("the connection to the login host is gone")
         try:
             done = control(master, "forward", listens(route.rides))
@@ -187,7 +194,7 @@ class Riding(Forward):
     @property
     def is_alive(self) -> bool:
         """Whether the very master that was asked is still there."""
-        return self._master.is_alive
+        return self.master.is_alive
 
     @property
     def stderr(self) -> str:

@@ -53,6 +53,7 @@ def hold(connector: Connector, link: Link, say: Callable[[str], None]) -> None:
             reason = _until_broken(current)
             say(f"The connection to {current.record.node} is lost ({reason}); reconnecting")
             close(current)
+            connector.store.lose(connector.session)
             current = mend(connector, current, say)
             say(f"Connected again: {current.address}")
     finally:

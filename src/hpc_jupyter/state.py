@@ -7,16 +7,15 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import ROUTES
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, this_process
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
-
-from hpc_jupyter.processes import NOBODY, Process, this_process
 
 _LOCK_SECONDS = 60.0
 
@@ -25,7 +24,7 @@ _LOCK_SECONDS = 60.0
 class Held:
     """A session's local side: its port, the process that holds the forward, and that process's ssh.
 
-    ``rides`` are forwards on the login master instead of an ssh of its own. ``ports`` are pairs of a local port and
+    ``rides`` are forwards on the login ``master`` instead of an ssh of its own. ``ports`` are pairs of a local port and
     the node's one that it leads to as well. ``tried`` are the routes that were looked at, each with what is wrong with
     it, and ``why`` is why ``route`` was taken.
     """
@@ -35,6 +34,7 @@ class Held:
     ssh: Process = NOBODY
     route: str = ""
     rides: tuple[str, ...] = ()
+    master: Process = NOBODY
     ports: tuple[tuple[int, int], ...] = ()
     tried: tuple[tuple[str, str], ...] = ()
     why: str = ""
@@ -42,7 +42,7 @@ class Held:
     @property
     def is_up(self) -> bool:
         """Whether a process holds the connection, as far as this machine knows."""
-        return self.holder.is_alive and (bool(self.rides) or self.ssh.is_alive)
+        return self.holder.is_alive and (self.master if self.rides else self.ssh).is_alive
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Store:
                 ssh=Process(**data["ssh"]),
                 route=str(data.get("route", "")),
                 rides=tuple(str(item) for item in data.get("rides", ())),
+                master=Process(**data.get("master", asdict(NOBODY))),
                 ports=tuple((int(here), int(there)) for here, there in data.get("ports", ())),
                 tried=tuple((str(name), str(problem)) for name, problem in data.get("tried", ())),
                 why=str(data.get("why", "")),
@@ -83,6 +84,13 @@ class Store:
         """Nobody holds the forward any more; the port is kept for next time."""
         with contextlib.suppress(OSError):
             self.write(session, Held(port=self.read(session).port))
+
+    def lose(self, session: str) -> None:
+        """Nothing of ours listens while the connection is mended: the token must not be shown to who might now."""
+        held = self.read(session)
+        if held.holder == this_process():
+            with contextlib.suppress(OSError):
+                self.write(session, replace(held, ssh=NOBODY, rides=(), master=NOBODY))
 
     def end(self, session: str) -> bool:
         """End what holds a connection, and what a killed holder left; whether there was anything."""

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, identify
 
 from hpc_jupyter import forward, hold, state
 from hpc_jupyter.connection import Link
 from hpc_jupyter.errors import Failure, NoForward, NoSession, Unreachable, exit_code
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.processes import NOBODY, identify
 from hpc_jupyter.state import Held
 from tests.cli.conftest import TOKEN, World, connect, free_port
 

@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import step
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import identify, this_process
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,7 +29,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hpc_jupyter import explained, forward, hold
 from hpc_jupyter.connection import Tried
 from hpc_jupyter.errors import NoForward
-from hpc_jupyter.processes import identify, this_process
 from hpc_jupyter.state import Held
 from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port
 

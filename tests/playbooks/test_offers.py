@@ -154,6 +154,22 @@ def test_a_session_in_use_stays_as_it_is(site: Site) -> None:
     assert json.loads(probe.get(site.target(), "api/status", token=site.token()).body)["kernels"] == 1
 
 
+def test_a_restart_that_cannot_succeed_leaves_jupyter_as_it_was(site: Site) -> None:
+    directory = site.home / "work"
+    directory.mkdir()
+    site.intend(directory=str(directory))
+    site.job()
+    first, token = site.ready(), site.token()
+    directory.rmdir()
+    answer = site.command("restart")
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"hpc-session: directory: {directory} is not a directory on this node. Jupyter was left running as it was\n"
+    )
+    assert replace(site.record(), answered="") == first
+    assert probe.get(site.target(), "api/status", token=token).status == 200
+
+
 def test_restart_is_a_new_jupyter_at_the_same_url(site: Site) -> None:
     site.intend()
     site.job()

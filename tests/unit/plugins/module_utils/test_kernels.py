@@ -73,7 +73,8 @@ def test_the_directory_holds_what_is_asked_for_and_nothing_else(tmp_path: Path) 
     assert stat.S_IMODE(spec.stat().st_mode) == 0o600
     assert json.loads(spec.read_text()) == {
         "argv": ["/opt/o$ne/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "One",
-        "language": "python", "env": {"PATH": "/opt/o$$ne/bin:${PATH}"}, "metadata": {"debugger": False},
+        "language": "python", "env": {"PATH": "/opt/o$$ne/bin:${PATH}", "PYTHONHOME": "", "PYTHONPATH": ""},
+        "metadata": {"debugger": False},
     }
     changed = kernels.plan(layout, [two])
     assert [(change.path, change.after) for change in changed] == [(str(spec), "")]
