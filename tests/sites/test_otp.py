@@ -26,11 +26,30 @@ def code(otp: site.Site, *, ahead_seconds: int = 0) -> str:
     return otp.lab.host("client").run(argv).stdout.strip()
 
 
-def test_both_are_typed_once(otp: site.Site) -> None:
-    launch = ("hpc-jupyter", "-i", "inventory", "launch", otp.person.account, "--detach", "--no-browser")
-    seen = otp.type([("Password: ", otp.lab.passwords["alice"]), (ASKED, code(otp))], *launch)
-    assert (seen.count("Password: "), seen.count(ASKED)) == (1, 1)
+def connect(otp: site.Site, verb: str, *codes: str) -> str:
+    """What the terminal shows; the password and each code are typed once."""
+    answers = [word for code in codes for word in (("Password: ", otp.lab.passwords["alice"]), (ASKED, code))]
+    command = ("hpc-jupyter", "-i", "inventory", verb, otp.person.account, "--detach", "--no-browser")
+    seen = otp.type(answers, *command)
+    assert (seen.count("Password: "), seen.count(ASKED)) == (len(codes), len(codes))
     assert otp.lab.passwords["alice"] not in seen
+    return seen
+
+
+def test_both_are_typed_once_for_everything(otp: site.Site) -> None:
+    connect(otp, "launch", code(otp))
     session = otp.launch(verb="connect")
     session.check(route="node", nodes=NODES)
+    otp.person.play("status")
+    otp.person.cli("disconnect", otp.person.account)
+    otp.log_out()
+    _nobody_is_there_to_type(otp)
+    connect(otp, "connect", code(otp, ahead_seconds=60))
     otp.stop()
+
+
+def _nobody_is_there_to_type(otp: site.Site) -> None:
+    """It fails at once and says who would be asked for what."""
+    told = laptop.failed(otp.person.cli("connect", otp.person.account, "--detach", "--no-browser", check=False))
+    assert "otp: gateway gate: alice was not let in" in told
+    assert "(it takes: keyboard-interactive)" in told

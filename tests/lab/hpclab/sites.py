@@ -210,7 +210,7 @@ SEALED = Topology(
             name="login.example.org", networks=("outside", "inside"), home="cluster",
             allow=(_OUTSIDE_SSH, Allow(network="inside", ports=(_SLURMCTLD, *_SRUN))),
         ),
-        Host(name="s1", networks=("inside",), home="cluster", sshd=None, allow=(_TO_SLURMD,)),
+        Host(name="s1", networks=("inside",), home="cluster", allow=(_TO_SLURMD,)),
     ),
     clusters=(
         Cluster(
