@@ -25,7 +25,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import stat
 ANYWAY = "jupyter_session_anyway"
 """The role's variable that launches a session also where the cluster has a JupyterHub."""
 INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
-_OTHER_FACTS = ("ansible_connection", "ansible_user", ANYWAY)
+_FACTS = ("hpc_", "jupyter_session_")
+_OTHER_FACTS = ("ansible_connection", "ansible_user")
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _account(host: Any, loader: Any, variables: Any) -> Account:
     name = str(host.name)
     known = variables.get_vars(host=host, include_hostvars=False)
     templar = Templar(loader=loader, variables=known)
-    wanted = {key: value for key, value in known.items() if key.startswith("hpc_") or key in _OTHER_FACTS}
+    wanted = {key: value for key, value in known.items() if key.startswith(_FACTS) or key in _OTHER_FACTS}
     try:
         facts = {str(key): _plain(templar.template(value)) for key, value in wanted.items()}
         return Account(name, facts, origins=origins(wanted))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gateway_alias, pinned
@@ -23,6 +25,9 @@ _WINDOWS = ("connect.cmd", "connect.ps1")
 _FILES = (CONFIG, WINDOWS_CONFIG, SCRIPT, *_WINDOWS, PAGE)
 _OFFERS = {"lan": "lan", "reverse": "reverse"}
 _WORDS = "@WORDS@"
+_DEFAULTS = (*(item.name for item in fields(Resources)), "directory", "idle_seconds", "interface", "nice")
+_PLAIN = re.compile(r"[A-Za-z0-9._:=,/+@~-]+")
+"""What stands for itself in every shell."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,13 @@ class Hop:
         return f"{ssh} -F {config} -W [%h]:%p {self.through}"
 
 
-def render(cluster: Cluster) -> dict[str, str]:
-    """The files by name; raises ``BadInput`` where plain ssh is not enough. What Windows reads has its line ends."""
+def render(cluster: Cluster, options: Sequence[str] = ()) -> dict[str, str]:
+    """The files by name; ``options`` are what the session is started with, before those that the person adds.
+
+    Raises ``BadInput`` where plain ssh is not enough. What Windows reads has its line ends.
+    """
     _check(cluster)
-    values = _values(cluster)
+    values = _values(cluster, options)
     texts = {name: _template(name).render(values) for name in _FILES}
     return {name: text.replace("\n", "\r\n") if name in _WINDOWS else text for name, text in texts.items()}
 
@@ -65,18 +73,46 @@ def hops(cluster: Cluster) -> list[Hop]:
     return [*found, _hop(cluster, cluster.name, login, cluster.user, cluster.login_port, through=before, relay=relay)]
 
 
-def windows_lines(cluster: Cluster) -> dict[str, str]:
+def start_options(variables: Mapping[str, Any]) -> list[str]:
+    """The role variables ``jupyter_session_…`` of the inventory as options of ``hpc-session start``.
+
+    Raises ``BadInput`` for what cannot be passed through every shell as it is.
+    """
+    given = {name: variables.get(f"jupyter_session_{name}") for name in _DEFAULTS}
+    return [option for name, value in given.items() if value for option in _options(name, value)]
+
+
+def _options(name: str, value: Any) -> list[str]:
+    option = f"--{name.replace('_', '-')}"
+    if name == "exclusive":
+        return [option] if str(value).lower() in ("true", "yes", "on", "1") else []
+    if name == "extra":
+        return [f"{option}={_plain(name, item)}" for item in value]
+    return [option, _plain(name, value)]
+
+
+def _plain(name: str, value: Any) -> str:
+    if not _PLAIN.fullmatch(str(value)):
+        raise BadInput(
+            f"jupyter_session_{name}", f"{str(value)!r} has characters that a kit cannot pass on",
+            hint="Allowed are letters, digits and ._:=,/+@~- there",
+        )
+    return str(value)
+
+
+def windows_lines(cluster: Cluster, options: Sequence[str] = ()) -> dict[str, str]:
     """The command lines of ``connect.ps1`` without their program; ``@…@`` is filled in there.
 
     A program on Windows gets one line and takes it apart itself, by the rules that ``list2cmdline`` knows.
     """
     base = ["-T", "-F", WINDOWS_CONFIG]
     forward = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", "127.0.0.1:@PORT@:@TARGET@"]
+    start = start_command(cluster, port="@PORT@", words=" ".join([*options, _WORDS]))
     jump = f"ProxyCommand=ssh.exe -F {WINDOWS_CONFIG} -W [%h]:%p {cluster.name}"
     node = ["-o", jump, "-o", "UserKnownHostsFile=known_hosts_node", "-o", "StrictHostKeyChecking=yes",
             "-l", cluster.user, "@NODE@"]  # fmt: skip
     return {
-        "Start": subprocess.list2cmdline([*base, cluster.name, start_command(cluster, port="@PORT@", words=_WORDS)]),
+        "Start": subprocess.list2cmdline([*base, cluster.name, start]),
         "Other": subprocess.list2cmdline([*base, cluster.name, verb_command(cluster, _WORDS)]),
         "Login": subprocess.list2cmdline([*base, *forward, cluster.name]),
         "Node": subprocess.list2cmdline([*base, *forward, *node]),
@@ -125,7 +161,7 @@ def _hop(
     return Hop(alias, host, user, port, tuple(str(pin) for pin in pins), tuple(pinned(pins)), through, relay)
 
 
-def _values(cluster: Cluster) -> Mapping[str, Any]:
+def _values(cluster: Cluster, options: Sequence[str]) -> Mapping[str, Any]:
     return {
         "cluster": cluster,
         "hops": hops(cluster),
@@ -134,9 +170,9 @@ def _values(cluster: Cluster) -> Mapping[str, Any]:
         "mark": f"{MARK}{cluster.account}",
         "port": first_port(cluster.account, "default"),
         "direct": cluster.scheduler == "none",
-        "start": start_command(cluster, port="$port", words="$*"),
+        "start": start_command(cluster, port="$port", words=" ".join([*options, "$*"])),
         "other": verb_command(cluster, "$*"),
-        "lines": windows_lines(cluster),
+        "lines": windows_lines(cluster, options),
         "command": _program(cluster),
     }
 

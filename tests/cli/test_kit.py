@@ -64,6 +64,31 @@ def test_the_rules_are_the_documented_ones(line: str, words: list[str]) -> None:
     assert words_of(line) == words
 
 
+def test_a_session_is_started_with_what_the_inventory_says() -> None:
+    variables = {
+        "jupyter_session_partition": "gpu", "jupyter_session_gpus": "1", "jupyter_session_memory": "8G",
+        "jupyter_session_directory": "~/mlpractical", "jupyter_session_nice": 19, "jupyter_session_exclusive": True,
+        "jupyter_session_extra": ["--licenses=a:1"], "jupyter_session_wait_seconds": 5, "jupyter_session_time": "",
+    }  # fmt: skip
+    options = kit.start_options(variables)
+    assert options == [
+        "--memory", "8G", "--gpus", "1", "--partition", "gpu", "--exclusive", "--extra=--licenses=a:1",
+        "--directory", "~/mlpractical", "--nice", "19",
+    ]  # fmt: skip
+    texts = kit.render(CLUSTER, options)
+    assert f"{PROGRAM} start {' '.join(options)} $* >&2" in texts["connect.sh"]
+    assert f"{PROGRAM} start {' '.join(options)} @WORDS@ >&2" in _lines(texts)["Start"][-1]
+
+
+def test_what_a_shell_would_take_for_its_own_is_in_no_kit() -> None:
+    with pytest.raises(BadInput) as raised:
+        kit.start_options({"jupyter_session_directory": "~/it's mine"})
+    assert str(raised.value) == (
+        "jupyter_session_directory: \"~/it's mine\" has characters that a kit cannot pass on. "
+        "Allowed are letters, digits and ._:=,/+@~- there"
+    )
+
+
 def _lines(texts: dict[str, str]) -> dict[str, list[str]]:
     """The command lines in connect.ps1 as ssh.exe gets them."""
     found = re.findall(r"^\$Line(\w+) = '(.*)'\r$", texts["connect.ps1"], re.MULTILINE)

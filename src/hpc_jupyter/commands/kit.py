@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
@@ -17,12 +17,14 @@ from hpc_jupyter.results import Kit
 
 def run(context: Context, name: str, directory: str) -> Kit:
     """Write the folder, anew if it is an earlier kit of the same account; contacts nobody."""
-    return write(context.account(name).cluster, Path(directory or f"hpc-jupyter-{name}"))
+    account = context.account(name)
+    options = kit.start_options(account.facts)
+    return write(account.cluster, Path(directory or f"hpc-jupyter-{name}"), options)
 
 
-def write(cluster: Cluster, directory: Path) -> Kit:
+def write(cluster: Cluster, directory: Path, options: Sequence[str] = ()) -> Kit:
     """The same for a cluster whose facts are known; raises ``BadInput`` before anything is written."""
-    texts = kit.render(cluster)
+    texts = kit.render(cluster, options)
     place = Path(os.path.abspath(directory.expanduser()))
     _check(place, cluster)
     changed = _write(place, texts)
