@@ -1,4 +1,4 @@
-"""Run every part of the tests, two at a time, and say what passed, what failed and how long it took.
+"""Run every part of the tests, some side by side, and say what passed, what failed and how long it took.
 
 usage: python -m tests.run [PART]...   (all parts unless some are named; LAB=skip leaves out those that need root)
 
@@ -24,7 +24,7 @@ from tests import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 3
 TAIL_LINES = 60
 PATIENCE_SECONDS = 30
 """How long a part may take to clean up once it was told to end."""
@@ -83,6 +83,8 @@ PARTS = (
 
 def main(names: Sequence[str]) -> int:
     """Run the parts called ``names``, or all; 0 when every one passed."""
+    # Where a shell has started us in the background SIGINT is ignored, and the tests press Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unknown = sorted(set(names) - {part.name for part in PARTS})
     if unknown:
         print(f"no such part: {', '.join(unknown)}. There are: {', '.join(part.name for part in PARTS)}")
