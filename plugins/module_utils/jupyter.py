@@ -46,7 +46,7 @@ class CannotStart(HpcJupyterError):
 
 @dataclass(frozen=True)
 class Start:
-    """What Jupyter is started with; ``socket`` is empty where it listens on a free port of ``address``.
+    """What Jupyter is started with; ``socket`` is empty where it listens on ``port`` of ``address``, 0 for a free one.
 
     With ``certificate`` and its ``key``, two files, it speaks https.
     """
@@ -57,6 +57,7 @@ class Start:
     cookie_secret: str
     socket: str = ""
     address: str = "127.0.0.1"
+    port: int = 0
     certificate: str = ""
     key: str = ""
     idle_seconds: int = 0
@@ -76,7 +77,7 @@ def argv(start: Start) -> list[str]:
 def _address(start: Start) -> dict[str, object]:
     if start.socket:
         return {"ServerApp.sock": start.socket, "ServerApp.sock_mode": "0600"}
-    return {"ServerApp.ip": start.address, "ServerApp.port": 0, "ServerApp.port_retries": 0}
+    return {"ServerApp.ip": start.address, "ServerApp.port": start.port, "ServerApp.port_retries": 0}
 
 
 def _doors(start: Start) -> dict[str, object]:

@@ -77,10 +77,11 @@ class Offered:
         self._announce(reason=reason)
 
     def restart(self) -> None:
-        """Jupyter anew, offered as it was."""
+        """Jupyter anew, offered as it was: on the port that open pages know, too."""
         if self.server is not None:
             by_port = self._tunnel is not None and self._tunnel.by_port
-            self._exchange(self.server, self._needed(self._offer, self._landing, by_port=by_port))
+            needed = self._needed(self._offer, self._landing, by_port=by_port)
+            self._exchange(self.server, replace(needed, port=self._target.port if self._target else 0))
             self._announce()
 
     def look_after(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import certificate, node
@@ -25,11 +25,15 @@ class CannotOffer(HpcJupyterError):
 
 @dataclass(frozen=True)
 class Listening:
-    """What Jupyter listens on: the ``socket``, or a free port of ``address``; https with ``tls_sha256``."""
+    """What Jupyter listens on: the ``socket``, or a port of ``address``; https with ``tls_sha256``.
+
+    ``port`` is 0 for any that is free; a server that listens on another one offers the same.
+    """
 
     socket: str = ""
     address: str = ""
     tls_sha256: str = ""
+    port: int = field(default=0, compare=False)
 
 
 def wants_tls(offer: str, tls: str, *, by_port: bool = False) -> bool:

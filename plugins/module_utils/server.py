@@ -142,6 +142,7 @@ def _start(place: Place, listening: Listening, *, token: str) -> LoggedChild:
         cookie_secret=place.files.cookie_secret,
         socket=listening.socket,
         address=listening.address,
+        port=listening.port,
         certificate=place.pair.certificate if tls else "",
         key=place.pair.key if tls else "",
         idle_seconds=place.request.idle_seconds,

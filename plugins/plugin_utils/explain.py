@@ -186,15 +186,21 @@ def _too_many(case: _Case) -> str:
     )
 
 
+_ASKING = (
+    " With a password or a code: run hpc-jupyter in a terminal. "
+    "To have a key let in: ansible-playbook hpc.jupyter.onboard --ask-pass."
+)
+
+
 def _denied(case: _Case) -> str:
     user, host, methods = case.found.groups()
     hop = case.hop(host, user=user)
     takes = methods.replace(",", ", ")
     asks = not case.asked and ("password" in methods or "keyboard-interactive" in methods)
-    password = " With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." if asks else ""
     return (
         f"{hop}: {user} was not let in: the account is not known there, or the key or password is not accepted "
-        f"(it takes: {takes}).{password} Check the user's name; a key with a passphrase must be in the agent (ssh-add)"
+        f"(it takes: {takes}).{_ASKING if asks else ''} Check the user's name; a key with a passphrase must be in the "
+        "agent (ssh-add)"
     )
 
 

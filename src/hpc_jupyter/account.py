@@ -71,6 +71,14 @@ class Inventory:
         near = difflib.get_close_matches(name, self.accounts, n=1)
         if near:
             return f"Did you mean {near[0]}?"
+        shipped = collection_path() / "inventory"
+        if self.sources == (str(shipped),):
+            return (
+                f"There is no inventory of yours yet: write {own_inventory(os.environ)}/hosts.yml; "
+                f"examples to copy, one for each shape of cluster: {shipped}/group_vars"
+            )
+        if name == "local":
+            return f"It is in the inventory that comes with hpc-jupyter: -i {shipped}"
         known = sorted(self.accounts)[:8]
         there = f"It has {', '.join(known)}" + (" and more" if len(self.accounts) > len(known) else "")
         return f"{there if known else 'It has no accounts'} ({', '.join(self.sources)})"
@@ -81,9 +89,13 @@ def default_sources(environment: Mapping[str, str]) -> tuple[str, ...]:
     named = environment.get(INVENTORY_VARIABLE, "")
     if named:
         return (named,)
-    home = Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    own = home / "hpc-jupyter" / "inventory"
+    own = own_inventory(environment)
     return (str(own),) if own.exists() else (str(collection_path() / "inventory"),)
+
+
+def own_inventory(environment: Mapping[str, str]) -> Path:
+    """Where a person's inventory is looked for."""
+    return Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hpc-jupyter" / "inventory"
 
 
 def collection_path() -> Path:

@@ -50,7 +50,9 @@ def _by_hand(link: Link, access: Access) -> list[str]:
     log_in = shlex.join(["ssh", "-F", access.files.config, access.cluster.name])
     certificate = [f"Its certificate's SHA-256: {hand.sha256}"] if hand.sha256 else []
     commands = [f"Log in by hand:  {log_in}", f"Forward by hand: {hand.command}", f"Then open:       {hand.page}"]
-    return [*commands, *certificate]
+    show = [f"{access.command}", "url", "--session", link.record.session, "--port", str(hand.port)]
+    token = f"Its token:       {log_in} {' '.join(show)}"
+    return [*commands, token, *certificate]
 
 
 def _other(port: int) -> int:

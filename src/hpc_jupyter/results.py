@@ -178,7 +178,11 @@ class Accounts:
 
     sources: tuple[str, ...]
     accounts: tuple[AccountLine, ...]
-    code = Exit.OK
+
+    @property
+    def code(self) -> Exit:
+        """Whether the inventory is right."""
+        return Exit.BAD_INPUT if any(item.problem for item in self.accounts) else Exit.OK
 
     def to_json(self) -> Any:
         """The object that ``--json`` prints."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hpc_jupyter.account import collection_path
 from hpc_jupyter.exits import MEANINGS, Exit
 
 EXAMPLES = {
@@ -176,6 +177,29 @@ def test_the_accounts_are_listed_with_their_way(environment: dict[str, str]) -> 
         f"bob@lab    {bad}, which is refused on clusters. Use a person's own account",
         "local      no scheduler, this machine",
     ]
+    assert done.returncode == Exit.BAD_INPUT
+
+
+def test_without_an_inventory_of_ones_own_its_place_and_examples_are_named(environment: dict[str, str]) -> None:
+    without = {**environment, "HPC_JUPYTER_INVENTORY": "", "XDG_CONFIG_HOME": "/does/not/exist"}
+    done = run(without, "launch", "alice@cori")
+    assert done.returncode == Exit.BAD_INPUT
+    assert done.stderr == (
+        "hpc-jupyter: ACCOUNT: 'alice@cori' is not in the inventory. There is no inventory of yours yet: write "
+        "/does/not/exist/hpc-jupyter/inventory/hosts.yml; examples to copy, one for each shape of cluster: "
+        f"{collection_path()}/inventory/group_vars\n"
+    )
+
+
+def test_the_account_of_this_machine_is_found_beside_an_inventory_of_ones_own(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.yml").write_text("all: {hosts: {more: {ansible_connection: local}}}\n")
+    done = run(environment, "-i", str(tmp_path / "own.yml"), "launch", "local")
+    assert done.stderr == (
+        "hpc-jupyter: ACCOUNT: 'local' is not in the inventory. "
+        f"It is in the inventory that comes with hpc-jupyter: -i {collection_path()}/inventory\n"
+    )
 
 
 def test_options_may_stand_before_and_after_the_command(environment: dict[str, str], tmp_path: Path) -> None:
@@ -205,7 +229,7 @@ def test_an_inventory_that_needs_a_vault_password_says_so(environment: dict[str,
     secret = "{hpc_root: !vault '$ANSIBLE_VAULT;1.1;AES256\n\n  6231\n\n  '}"
     (tmp_path / "hosts.yml").write_text(f"all: {{hosts: {{a@b: {secret}, local: {{ansible_connection: local}}}}}}\n")
     done = run(environment, "accounts")
-    assert done.returncode == 0
+    assert done.returncode == Exit.BAD_INPUT
     assert "vault" in done.stdout.lower()
     assert "local  no scheduler, this machine" in done.stdout
 

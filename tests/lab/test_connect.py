@@ -123,8 +123,9 @@ def test_unknown_account_fails_alone(alice: Person) -> None:
     told = alice.play(accounts=("alice@lab", "nobody1@lab"))
     assert (
         "lab: gateway gate: nobody1 was not let in: the account is not known there, or the key or password is not "
-        "accepted (it takes: publickey, password). With a password or a code: use hpc-jupyter, or ansible-playbook "
-        "--ask-pass. Check the user's name; a key with a passphrase must be in the agent (ssh-add)"
+        "accepted (it takes: publickey, password). With a password or a code: run hpc-jupyter in a terminal. "
+        "To have a key let in: ansible-playbook hpc.jupyter.onboard --ask-pass. Check the user's name; "
+        "a key with a passphrase must be in the agent (ssh-add)"
     ) in told
     assert "there=login1" in told
 
@@ -160,7 +161,7 @@ def test_login_host_that_lets_nobody_near(alice: Person) -> None:
 
 def test_password_given_to_ansible_opens_both_doors(alice: Person) -> None:
     alice.forget_keys()
-    assert "With a password or a code: use hpc-jupyter, or ansible-playbook --ask-pass." in alice.play()
+    assert "To have a key let in: ansible-playbook hpc.jupyter.onboard --ask-pass." in alice.play()
     secret = alice.write("secret", alice.lab.passwords["alice"] + "\n")
     told = alice.play("--connection-password-file", secret, "-vvvvv")
     assert opened(told)

@@ -170,8 +170,9 @@ def test_a_restart_that_cannot_succeed_leaves_jupyter_as_it_was(site: Site) -> N
     assert probe.get(site.target(), "api/status", token=token).status == 200
 
 
-def test_restart_is_a_new_jupyter_at_the_same_url(site: Site) -> None:
-    site.intend()
+@pytest.mark.parametrize("offer", ["socket", "loopback"])
+def test_restart_is_a_new_jupyter_at_the_same_url(site: Site, offer: str) -> None:
+    site.intend(offer=offer)
     site.job()
     first, token = site.ready(), site.token()
     jupyter = children.descendants(first.pid)[0]

@@ -58,8 +58,8 @@ TABLE = [
      f"(it takes: publickey). {KEYS}"),
     ("alice@login: Permission denied (publickey,password,keyboard-interactive).\r\n",
      "login host login: alice was not let in: the account is not known there, or the key or password is not accepted "
-     "(it takes: publickey, password, keyboard-interactive). With a password or a code: use hpc-jupyter, or "
-     f"ansible-playbook --ask-pass. {KEYS}"),
+     "(it takes: publickey, password, keyboard-interactive). With a password or a code: run hpc-jupyter in "
+     f"a terminal. To have a key let in: ansible-playbook hpc.jupyter.onboard --ask-pass. {KEYS}"),
     (f"hpc.jupyter: [gate]:2201 presents ssh-ed25519 {PIN}, which is not pinned\n"
      "No ED25519 host key is known for [gate]:2201 and you have requested strict checking.\r\n"
      "Host key verification failed.\r\n" + 2 * JUMP,
