@@ -31,7 +31,7 @@ lint:
 lab:
 	@tools/venv.sh dev
 	@$(BIN)/python -m tests.machine
-	@PYTHONPATH=tests/lab $(BIN)/python -m hpclab up
+	@PYTHONPATH=tests/lab $(BIN)/python -m hpclab up $(SHAPE)
 
 package:
 	@tools/venv.sh dev

@@ -69,15 +69,15 @@ def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
 # The deadlines are for slow machines: on two idle cores each part takes less than half of its own.
 # The longest first, so that none is left alone at the end.
 PARTS = (
-    _pytest("lab", seconds=1500, root=True),
-    _pytest("sites", seconds=1200, root=True),
-    _pytest("playbooks", seconds=900),
-    _pytest("cli", seconds=900),
-    _module("units", "ansible_test", "units", seconds=600),
-    _module("sanity", "ansible_test", "sanity", seconds=900),
-    _pytest("package", seconds=480),
-    _module("lint", "lint", seconds=480),
-    _pytest("browser", seconds=600, root=True),
+    _pytest("lab", seconds=1800, root=True),
+    _pytest("sites", seconds=1800, root=True),
+    _pytest("playbooks", seconds=1800),
+    _pytest("cli", seconds=1500),
+    _module("units", "ansible_test", "units", seconds=1200),
+    _module("sanity", "ansible_test", "sanity", seconds=1200),
+    _pytest("package", seconds=900),
+    _module("lint", "lint", seconds=900),
+    _pytest("browser", seconds=900, root=True),
 )
 
 

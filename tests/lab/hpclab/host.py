@@ -37,8 +37,9 @@ class Inside(subprocess.Popen[str]):
         return until(Process.of(self.pid).only_child, what=f"start of {self.args!r}")
 
     def send_signal(self, sig: int) -> None:
+        """To one that ends meanwhile, none is sent."""
         if self.poll() is None:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, LabError):
                 os.kill(self.program.pid, sig)
 
     def interrupt(self) -> None:
