@@ -214,5 +214,3 @@ def _stop(options: argparse.Namespace) -> int:
     job = f" (job {done.before.record.job_id})" if done.before.record and done.before.record.job_id else ""
     tell(f"session {name} is stopped{job}" if done.changed else f"session {name} does not run: nothing to stop")
     return OK
-
-

@@ -83,14 +83,14 @@ def parse(content: bytes) -> Wish | None:
 
 
 def _wish(*, id: str, generation: int, want: str, landing: dict[str, Any] | None) -> Wish:  # noqa: A002
-    _check(_ID.fullmatch(id) and type(generation) is int and want in _WANTS)
+    _check(_ID.fullmatch(id) and _is_number(generation) and want in _WANTS)
     found = None if landing is None else _landing(**landing)
     _check(want != "reverse" or (found is not None and found.directory))
     return Wish(id, generation, want, found)
 
 
 def _landing(*, host: str, port: int, host_keys: Any, addresses: Any, directory: str) -> Landing:
-    _check(_HOST.fullmatch(host) and type(port) is int and 0 < port < 65536)
+    _check(_HOST.fullmatch(host) and _is_number(port) and 0 < port < 65536)
     _check(directory == "" or (_PATH.fullmatch(directory) and "/../" not in f"{directory}/"))
     _check(isinstance(host_keys, list) and all(_KEY.fullmatch(key) for key in host_keys))
     _check(isinstance(addresses, list) and all(ipaddress.ip_address(address) for address in addresses))
@@ -100,3 +100,8 @@ def _landing(*, host: str, port: int, host_keys: Any, addresses: Any, directory:
 def _check(holds: object) -> None:
     if not holds:
         raise ValueError("not a wish")
+
+
+def _is_number(value: object) -> bool:
+    """JSON's true and false are numbers to Python."""
+    return isinstance(value, int) and not isinstance(value, bool)

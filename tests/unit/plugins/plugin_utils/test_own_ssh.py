@@ -64,12 +64,13 @@ def test_each_account_has_its_block() -> None:
 
 
 @pytest.fixture(name="home")
-def _home(tmp_path: Path) -> Place:
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A ``~/.ssh`` with the names of alice@lab, whose session has run on c1, and with settings of her own."""
-    place, state = Place(str(tmp_path / "ssh")), str(tmp_path / "alice@lab")
+    short = tmp_path_factory.mktemp("own")  # a test's name is too long for a socket
+    place, state = Place(str(short / "ssh")), str(short / "alice@lab")
     write(CLUSTER, directory=state, own_configs=[])
     record_node_keys(state, "c1", ["ssh-ed25519 " + "A" * 68], addresses=["10.0.0.1"])
-    (tmp_path / "alice@lab" / "identity").write_text("IdentityFile /k\n")
+    (short / "alice@lab" / "identity").write_text("IdentityFile /k\n")
     os.makedirs(place.directory)
     replace(place.aliases, joined({"alice@lab": alias_block(CLUSTER, directory=state, openssh=(9, 2)).encode()}))
     replace(place.config, with_include(b"Host lab-printer\n  User me\nHost *\n  ForwardX11 yes\n", place.include))
