@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import step
@@ -273,7 +274,10 @@ def test_explain_shows_each_route_and_commands_that_work(lan: World, world: Worl
             f"Log in by hand:  ssh -F {config} lab",
         ]
         command, page = told[3].partition(": ")[2], told[4].partition(":       ")[2]
-        assert told[5] == f"Its certificate's SHA-256: {link.route.sha256}"
+        port = urlsplit(page).port
+        show = f"{lan.access.command} url --session default --port {port}"
+        assert told[5] == f"Its token:       ssh -F {config} lab {show}"
+        assert told[6] == f"Its certificate's SHA-256: {link.route.sha256}"
         assert _answers_by_hand(command, page, sha256=link.route.sha256)
     finally:
         hold.close(link)
