@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authorized_keys as shell
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
@@ -23,32 +20,20 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import File
 _VERBS = {"present": "add", "absent": "remove"}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+class ActionModule(AccountAction):
     """Add the key or remove it, then see which hops let its owner in without a password."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = True
+    _arguments: ClassVar[dict[str, Any]] = {
+        "public_key": {"type": "str", "required": True, "no_log": False},
+        "state": {"type": "str", "choices": sorted(_VERBS), "default": "present"},
+        "gateways": {"type": "bool", "default": True},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All of it goes over the login master, and over connections to the gateways."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _spec, arguments = self.validate_argument_spec(
-            argument_spec={
-                "public_key": {"type": "str", "required": True, "no_log": False},
-                "state": {"type": "str", "choices": sorted(_VERBS), "default": "present"},
-                "gateways": {"type": "bool", "default": True},
-            }
-        )
-        try:
-            cluster = account_cluster(self, task_vars or {})
-            if cluster.local:
-                return {**result, "changed": False, "asking": []}
-            return {**result, **self._run(cluster, Files(state_directory(cluster.account)), arguments)}
-        except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from None
-
-    def _run(self, cluster: Cluster, files: Files, arguments: dict[str, Any]) -> dict[str, Any]:
+        if cluster.local:
+            return {"asking": []}
+        files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
         way = hops(cluster)
         changed = [str(way[-1])] if self._on_account(cluster, files, verb, public) else []

@@ -8,16 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
@@ -29,32 +26,17 @@ _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|p
 _UNCHECKED = re.compile(r"(?i)stricthostkeychecking[= ]*(?:no|off|accept-new)|userknownhostsfile[= ]*/dev/null")
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+class ActionModule(AccountAction):
     """Check the cluster's facts, write the ssh configuration, open the login master."""
 
-    _requires_connection = False
-    _supports_check_mode = True
     _supports_diff = False
+    _arguments: ClassVar[dict[str, Any]] = {
+        "timeout_seconds": {"type": "int", "default": 60},
+        "record": {"type": "dict"},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Never changes an account, so there is no difference in check mode."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _spec, arguments = self.validate_argument_spec(
-            argument_spec={
-                "timeout_seconds": {"type": "int", "default": 60},
-                "record": {"type": "dict"},
-            }
-        )
-        variables = task_vars or {}
-        try:
-            return {**result, "changed": False, **self._connect(variables, arguments)}
-        except BadInput as error:
-            raise AnsibleActionFail(str(error.at(place(error.field, origins(_ours(variables)))))) from None
-        except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from None
-
-    def _connect(self, task_vars: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        cluster = account_cluster(self, task_vars)
         if cluster.local:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
         self._check_connection(cluster)
@@ -111,11 +93,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
             return open_master(cluster, files, timeout_seconds=seconds)
         with answering(cluster, files, password=str(password)) as askpass:
             return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
-
-
-def _ours(task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables that a person writes for this collection, and Ansible's own of the connection."""
-    return {name: value for name, value in task_vars.items() if name.startswith(("hpc_", "ansible_"))}
 
 
 def _words(arguments: object) -> str:

@@ -7,42 +7,31 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place, blocks, read
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+class ActionModule(AccountAction):
     """Find the key, make it if there is none, or remove the one that was made here."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = True
+    _arguments: ClassVar[dict[str, Any]] = {
+        "path": {"type": "str", "default": "", "no_log": False},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing of it happens on the account."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _spec, arguments = self.validate_argument_spec(
-            argument_spec={
-                "path": {"type": "str", "default": "", "no_log": False},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            }
-        )
-        try:
-            cluster = account_cluster(self, task_vars or {})
-            if cluster.local:
-                return {**result, "changed": False, "path": "", "public_key": ""}
-            if arguments["state"] == "present":
-                return {**result, **self._present(arguments["path"])}
-            return {**result, **self._absent(arguments["path"], cluster.account)}
-        except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from None
+        if cluster.local:
+            return {"path": "", "public_key": ""}
+        if arguments["state"] == "present":
+            return self._present(arguments["path"])
+        return self._absent(arguments["path"], cluster.account)
 
     def _present(self, path: str) -> dict[str, Any]:
         key = keys.find(path, ssh_directory=Place.at_home().ssh)

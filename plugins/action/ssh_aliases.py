@@ -10,13 +10,11 @@ import glob
 import json
 import os
 import shutil
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys, own_ssh
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import account_cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import Process
@@ -24,32 +22,22 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import close_maste
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, openssh_version, state_directory
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
+class ActionModule(AccountAction):
     """Name the account's cluster in the person's ssh configuration, or forget the account."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = True
+    _arguments: ClassVar[dict[str, Any]] = {
+        "key": {"type": "str", "default": "", "no_log": False},
+        "names": {"type": "bool", "default": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing of it happens on the account."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _spec, arguments = self.validate_argument_spec(
-            argument_spec={
-                "key": {"type": "str", "default": "", "no_log": False},
-                "names": {"type": "bool", "default": True},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            }
-        )
-        try:
-            cluster = account_cluster(self, task_vars or {})
-            if arguments["state"] == "absent":
-                return {**result, **self._forget(cluster)}
-            if cluster.local:
-                return {**result, "changed": False, "names": False, "notes": []}
-            return {**result, **self._name(cluster, key=arguments["key"], wanted=arguments["names"])}
-        except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from None
+        if arguments["state"] == "absent":
+            return self._forget(cluster)
+        if cluster.local:
+            return {"names": False, "notes": []}
+        return self._name(cluster, key=arguments["key"], wanted=arguments["names"])
 
     def _name(self, cluster: Cluster, *, key: str, wanted: bool) -> dict[str, Any]:
         files, place = Files(state_directory(cluster.account)), Place.at_home()

@@ -1,18 +1,52 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the actions share that run on the controller for one account."""
+"""What the actions have in common that run on the controller for one account."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 
 
-def account_cluster(action: Any, task_vars: dict[str, Any]) -> Cluster:
-    """The cluster's facts with their templates rendered; the connection as Ansible has settled it."""
-    names = [name for name in task_vars if name.startswith("hpc_") or name == "ansible_user"]
-    facts = {name: action._templar.template(task_vars[name]) for name in names}  # noqa: SLF001
-    facts["ansible_connection"] = action._connection.transport  # noqa: SLF001
-    return Cluster.from_facts(facts, account=task_vars["inventory_hostname"])
+class AccountAction(ActionBase):  # type: ignore[misc]  # ansible carries no types
+    """Checks the cluster's facts, then acts; a failure says in which file and line a fact is wrong."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = True
+    _arguments: ClassVar[dict[str, Any]] = {}
+    """The argument spec."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result of ``_act``, over those that every action has."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(argument_spec=self._arguments)
+        variables = task_vars or {}
+        try:
+            return {**result, "changed": False, **self._act(self._cluster(variables), arguments)}
+        except BadInput as error:
+            raise AnsibleActionFail(str(error.at(place(error.field, origins(_ours(variables)))))) from None
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+
+    def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _cluster(self, task_vars: Mapping[str, Any]) -> Cluster:
+        """The cluster's facts with their templates rendered; the connection as Ansible has settled it."""
+        names = [name for name in task_vars if name.startswith("hpc_") or name == "ansible_user"]
+        facts = {name: self._templar.template(task_vars[name]) for name in names}
+        facts["ansible_connection"] = self._connection.transport
+        return Cluster.from_facts(facts, account=task_vars["inventory_hostname"])
+
+
+def _ours(task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a person writes for this collection, and Ansible's own of the connection."""
+    return {name: value for name, value in task_vars.items() if name.startswith(("hpc_", "ansible_"))}
