@@ -199,7 +199,8 @@ def test_a_command_that_takes_too_long_is_ended(lab: Lab) -> None:
 
 
 def test_ctrl_c_reaches_the_program_and_its_children(lab: Lab) -> None:
-    script = "trap 'echo stopped; exit 3' INT; echo up; sleep 1000 & wait"
+    # The sleep is in the foreground: a shell has its background commands ignore SIGINT.
+    script = "trap 'echo stopped; exit 3' INT; echo up; sleep 1000; echo went on"
     process = lab.host("client").popen(["bash", "-c", script], user="alice", stdout=subprocess.PIPE)
     with Ended(process):
         assert process.stdout
