@@ -25,7 +25,10 @@ from tests.cli.conftest import BASE_URL, TOKEN, SessionServer, World, _Handler
 HERE = socket.gethostname().partition(".")[0]
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 LISTENER = """\
-import socket
+import os, socket
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
 server = socket.create_server(("127.0.0.1", 0))
 print(server.getsockname()[1], flush=True)
 print(server.accept()[0].recv(4096))
@@ -78,7 +81,7 @@ def test_a_session_of_another_machine_with_the_same_home_is_not_asked(world: Wor
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs a second user on Linux")
 def test_another_users_listener_is_not_shown_the_token(world: World) -> None:
     argv = [sys.executable, "-I", "-c", LISTENER]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, user=65534, group=65534, text=True, cwd="/") as stranger:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd="/") as stranger:
         assert stranger.stdout
         port = int(stranger.stdout.readline())
         connector = local(world, port=port)
