@@ -1,5 +1,8 @@
 """Run `ansible-test sanity` or `ansible-test units` on a copy of what git knows of.
 
+The units run on the oldest and the newest Python that is here, and on ours: what breaks on one in between breaks on one
+of the ends, and each costs as much as all tests of a role.
+
 ansible-test asks git which files there are and wants them at …/ansible_collections/hpc/jupyter; told of none, it checks
 nothing and passes. So the copy is made, and the run fails unless it shows that it looked.
 """
@@ -13,6 +16,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from ansible_test._util.target.common.constants import CONTROLLER_PYTHON_VERSIONS, REMOTE_ONLY_PYTHON_VERSIONS
 
 from tests import machine
 
@@ -98,11 +103,19 @@ def _pip_settings() -> dict[str, str]:
     return found
 
 
-def run(command: str, collection: Path) -> tuple[int, str]:
+def pythons() -> list[str]:
+    """The versions to run the units on."""
+    path = _environment()["PATH"]
+    ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    supported = (*REMOTE_ONLY_PYTHON_VERSIONS, *CONTROLLER_PYTHON_VERSIONS)
+    here = [version for version in supported if shutil.which(f"python{version}", path=path)]
+    return list(dict.fromkeys([here[0], ours, here[-1]]))
+
+
+def run(command: str, collection: Path, *options: str) -> tuple[int, str]:
     """Run ansible-test; returns its exit code and its output, which is shown as well."""
-    options = {"sanity": ["--color", "no"], "units": ["--color", "no", "--venv", "--num-workers", "2"]}[command]
     process = subprocess.Popen(
-        ["ansible-test", command, *options], cwd=collection, env=_environment(),
+        ["ansible-test", command, "--color", "no", *options], cwd=collection, env=_environment(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -122,9 +135,10 @@ def main(command: str) -> str:
     """Copy, run, and insist that something was checked; returns what is wrong, or nothing."""
     collection = make_copy(command)
     make_home()
-    code, output = run(command, collection)
     if command == "units":
-        return _keep_reports(collection, code=code)
+        runs = [run(command, collection, "--venv", "--num-workers", "2", "--python", each)[0] for each in pythons()]
+        return _keep_reports(collection, code=max(runs))
+    code, output = run(command, collection)
     looked_at = [line for line in output.splitlines() if line.startswith("Running sanity test")]
     if len(looked_at) < ENOUGH_SANITY_TESTS or not _sees_modules(collection):
         return "ansible-test sanity checked nothing"
