@@ -30,11 +30,13 @@ class ActionModule(AccountAction):
         if cluster.local:
             return {"path": "", "public_key": ""}
         if arguments["state"] == "present":
-            return self._present(arguments["path"])
+            return self._present(arguments["path"], cluster)
         return self._absent(arguments["path"], cluster.account)
 
-    def _present(self, path: str) -> dict[str, Any]:
-        key = keys.find(path, ssh_directory=Place.at_home().ssh)
+    def _present(self, path: str, cluster: Cluster) -> dict[str, Any]:
+        place = Place.at_home()
+        own = [] if path else keys.configured(cluster.login_hosts[0], user=cluster.user, config=place.config)
+        key = keys.find(path, ssh_directory=place.ssh, configured=own)
         if key.made and not self._task.check_mode:
             key = keys.make(key)
         after = f"{key.path}: a new ed25519 key\n" if key.made else ""

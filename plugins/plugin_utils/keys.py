@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -20,6 +21,9 @@ MARK = "hpc.jupyter"
 
 _NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 """Those that ssh tries by itself."""
+
+_DATED = ("id_dsa", "id_xmss")
+"""Those that ssh may still name by itself, and no server should take."""
 
 _PUBLIC = re.compile(r"((?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{32,8192}={0,2})(?: (.*))?")
 
@@ -43,16 +47,29 @@ class Key:
         return self.path if os.path.exists(self.path) else f"{self.path}.pub"
 
 
-def find(path: str, *, ssh_directory: str) -> Key:
-    """The key at ``path``; without one, the person's first, in ``ssh_directory`` or in the agent; else one to make."""
+def find(path: str, *, ssh_directory: str, configured: Sequence[str] = ()) -> Key:
+    """The key at ``path``; without one the person's first: ``configured``, in ``ssh_directory``, in the agent.
+
+    If there is none, it is one to make.
+    """
     if path:
         return _named(_checked(path))
-    for name in _NAMES:
-        candidate = os.path.join(ssh_directory, name)
+    for candidate in (*configured, *(os.path.join(ssh_directory, name) for name in _NAMES)):
         if os.path.exists(candidate):
             return _named(candidate)
     held = _agent()
     return Key("", held[0]) if held else Key(os.path.join(ssh_directory, "id_ed25519"), made=True)
+
+
+def configured(host: str, *, user: str, config: str) -> list[str]:
+    """The keys that the person's own ssh configuration names for ``host``."""
+    if not os.path.exists(config):
+        return []
+    argv = ["ssh", "-G", "-F", config, "-l", user, "--", host]
+    told = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
+    lines = (line.partition(" ") for line in told.stdout.splitlines())
+    paths = [os.path.expanduser(value) for key, _, value in lines if key == "identityfile"]
+    return [path for path in paths if os.path.isabs(path) and os.path.basename(path) not in _NAMES + _DATED]
 
 
 def make(key: Key) -> Key:

@@ -55,6 +55,22 @@ def test_a_key_that_was_made_meanwhile_is_used(ssh: Path) -> None:
     assert keys.make(key).public == public
 
 
+def test_a_key_that_is_configured_for_the_host_comes_first(ssh: Path) -> None:
+    public = _make(ssh / "for the lab")
+    _make(ssh / "id_ed25519", "ed25519")
+    config = ssh / "config"
+    config.write_text(f'Match host login.example.org user alice\n    IdentityFile "{ssh}/for the lab"\n')
+    own = keys.configured("login.example.org", user="alice", config=str(config))
+    assert keys.find("", ssh_directory=str(ssh), configured=own) == keys.Key(f"{ssh}/for the lab", public)
+    assert keys.configured("login.example.org", user="bob", config=str(config)) == []
+    assert keys.configured("login.example.org", user="alice", config=str(ssh / "none")) == []
+
+
+def test_a_configured_key_that_is_not_there_is_passed_over(ssh: Path) -> None:
+    _make(ssh / "id_rsa", "rsa")
+    assert keys.find("", ssh_directory=str(ssh), configured=[str(ssh / "gone")]).path == str(ssh / "id_rsa")
+
+
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
 def test_a_key_of_any_kind_is_used(ssh: Path, kind: str) -> None:
     public = _make(ssh / f"id_{kind}", kind)
