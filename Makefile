@@ -1,14 +1,15 @@
-# make launch · make test · make lint · make lab · make lock · make clean
+# make launch · make test · make chaos · make lint · make lab · make lock · make clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
-.PHONY: help launch test lint lab lock package clean
+.PHONY: help launch test chaos lint lab lock package clean
 
 help:
 	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
 	@echo 'make test     run all tests (root; LAB=skip leaves out those that need root)'
+	@echo 'make chaos    break a cluster in every way for an hour or two (root; SEED=7 does the same again)'
 	@echo 'make lint     run the linters alone'
 	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
 	@echo 'make package  build the wheel and the collection tarball into dist/'
@@ -23,6 +24,10 @@ launch:
 test:
 	@tools/venv.sh dev
 	@exec $(BIN)/python -m tests.run $(PARTS)
+
+chaos:
+	@tools/venv.sh dev
+	@SEED=$(SEED) exec $(BIN)/python -m tests.run chaos
 
 lint:
 	@tools/venv.sh dev

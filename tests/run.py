@@ -1,9 +1,11 @@
 """Run every part of the tests, some side by side, and say what passed, what failed and how long it took.
 
-usage: python -m tests.run [PART]...   (all parts unless some are named; LAB=skip leaves out those that need root)
+usage: python -m tests.run [PART]...   (all parts but chaos unless some are named; LAB=skip leaves out those that need
+root)
 
 Each part's output is in .build/test-output/PART.log. A part past its deadline is ended with everything it started in
-its process group. The last line counts tests: those of pytest one by one, every other part as one.
+its process group. The last line counts tests: those of pytest one by one, every other part as one. Before it comes
+the table of docs/reliability.md, after chaos, and after all parts where chaos has left a report.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import machine
+from tests import machine, rows
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
@@ -32,17 +34,23 @@ PATIENCE_SECONDS = 30
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the tests: a command that exits 0 when all is well, within ``seconds``."""
+    """One part of the tests: a command that exits 0 when all is well, within ``seconds``; run if named, if ``long``."""
 
     name: str
     argv: tuple[str, ...]
     seconds: int
     root: bool = False
+    long: bool = False
 
     @property
     def log(self) -> Path:
         """Where its output goes."""
         return OUTPUT / f"{self.name}.log"
+
+    @property
+    def report(self) -> Path | None:
+        """Where it says how each test ended; None for a part that is one test."""
+        return OUTPUT / f"{self.name}.xml" if "pytest" in self.argv else None
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,9 @@ class Outcome:
     skipped: int
 
 
-def _pytest(name: str, *, seconds: int, root: bool = False) -> Part:
+def _pytest(name: str, *, seconds: int, root: bool = False, long: bool = False) -> Part:
     argv = (sys.executable, "-m", "pytest", f"--junit-xml=.build/test-output/{name}.xml", "--durations=10")
-    return Part(name, (*argv, f"tests/{name}"), seconds, root)
+    return Part(name, (*argv, f"tests/{name}"), seconds, root, long)
 
 
 def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
@@ -78,25 +86,33 @@ PARTS = (
     _pytest("package", seconds=900),
     _module("lint", "lint", seconds=900),
     _pytest("browser", seconds=900, root=True),
+    _pytest("chaos", seconds=4 * 3600, root=True, long=True),
 )
 
 
 def main(names: Sequence[str]) -> int:
-    """Run the parts called ``names``, or all; 0 when every one passed."""
+    """Run the parts called ``names``, or all but the long ones; 0 when every one passed."""
     # Where a shell has started us in the background SIGINT is ignored, and the tests press Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     unknown = sorted(set(names) - {part.name for part in PARTS})
     if unknown:
         print(f"no such part: {', '.join(unknown)}. There are: {', '.join(part.name for part in PARTS)}")
         return 2
-    chosen = [part for part in PARTS if not names or part.name in names]
+    chosen = [part for part in PARTS if part.name in names or not (names or part.long)]
     skipped = [part for part in chosen if part.root and os.environ.get("LAB") == "skip"]
     chosen = [part for part in chosen if part not in skipped]
     refusal = machine.make_ready(root_needed=[part.name for part in chosen if part.root])
     if refusal:
         print(refusal)
         return 2
-    return _report(list(_run_all(chosen)), skipped)
+    outcomes = list(_run_all(chosen))
+    if any(part.long for part in chosen) or (not names and _reports_are_complete()):
+        rows.main()
+    return _report(outcomes, skipped)
+
+
+def _reports_are_complete() -> bool:
+    return all(part.report.exists() for part in PARTS if part.report)
 
 
 def _run_all(parts: Sequence[Part]) -> Iterator[Outcome]:

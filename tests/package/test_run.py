@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import run
+from tests import machine, rows, run
 
 JUNIT = '<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1"/></testsuites>'
 
@@ -57,3 +57,15 @@ def test_a_part_that_hangs_is_ended_with_its_children(tmp_path: Path, monkeypatc
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["lint", "lnit"]) == 2
     assert capsys.readouterr().out.startswith("no such part: lnit. There are: lab, ")
+
+
+@pytest.mark.parametrize(("names", "is_run"), [([], False), (["chaos"], True), (["lint"], False)])
+def test_what_takes_hours_runs_only_when_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, names: list[str], is_run: bool
+) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr(machine, "make_ready", lambda **_: "")
+    monkeypatch.setattr(run, "_run_all", lambda parts: chosen.extend(part.name for part in parts) or [])
+    monkeypatch.setattr(rows, "main", lambda: 0)
+    assert run.main(names) == 0
+    assert ("chaos" in chosen) is is_run
