@@ -1,17 +1,18 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account's private key, which never leaves it, and the self-signed certificate for it; both made by openssl."""
+"""The account's private key, which never leaves it, and the certificate for it: self-signed, or an authority's."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import ssl
 import stat
 import tempfile
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
@@ -48,6 +49,11 @@ class Pair:
         """The certificate."""
         return os.path.join(self.directory, "cert.pem")
 
+    @property
+    def next_key(self) -> str:
+        """The private key that an authority is signing a certificate for; 0600."""
+        return os.path.join(self.directory, "next-key.pem")
+
 
 def problem(pair: Pair, *, renew_days: int) -> str:
     """Why the pair has to be made anew; empty if it is good for ``renew_days`` more."""
@@ -58,8 +64,7 @@ def problem(pair: Pair, *, renew_days: int) -> str:
         return "others could read key.pem"
     if _openssl(["x509", "-in", pair.certificate, "-noout"]).code != 0:
         return "cert.pem is damaged"
-    mine = _openssl(["pkey", "-in", pair.key, "-pubout"])
-    if mine.code != 0 or mine.out != _openssl(["x509", "-in", pair.certificate, "-noout", "-pubkey"]).out:
+    if not _belong_together(pair.key, pair.certificate):
         return "key.pem does not belong to cert.pem"
     if _openssl(["x509", "-in", pair.certificate, "-noout", "-checkend", str(renew_days * 86400)]).code != 0:
         return f"cert.pem ends within {renew_days} days"
@@ -67,13 +72,68 @@ def problem(pair: Pair, *, renew_days: int) -> str:
 
 
 def make(pair: Pair, *, days: int) -> None:
-    """Make a new key and a certificate that is good for ``days``."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=pair.directory) as scratch:
-        new = Pair(scratch)
+    """Make a new key and a self-signed certificate that is good for ``days``."""
+    with _scratch(pair) as new:
         _generate_key(new.key)
         _sign(new, days=days)
         os.replace(new.key, pair.key)
         os.replace(new.certificate, pair.certificate)
+
+
+def request(pair: Pair) -> str:
+    """Make a new key beside the one in use, and the request for its certificate; what is in use stays as it is."""
+    with _scratch(pair) as new:
+        _generate_key(new.key)
+        settings = _settings(new)
+        made = _must(["req", "-new", "-sha256", "-key", new.key, "-config", settings])
+        os.replace(new.key, pair.next_key)
+    return made.out
+
+
+def install(pair: Pair, signed: str) -> None:
+    """Use the certificate that an authority has signed upon ``request``, with the key that was made then."""
+    with _scratch(pair) as new:
+        with open(new.certificate, "w", encoding="ascii", opener=_private) as stream:
+            stream.write(signed)
+        if not _belong_together(pair.next_key, new.certificate):
+            raise HpcJupyterError("the certificate is not for the key that was made for it; run it again")
+        os.replace(pair.next_key, pair.key)
+        os.replace(new.certificate, pair.certificate)
+
+
+def text(pair: Pair) -> str:
+    """The certificate as it is; empty if there is none."""
+    try:
+        with open(pair.certificate, encoding="ascii") as stream:
+            return stream.read()
+    except (OSError, ValueError):
+        return ""
+
+
+def unsafe(pair: Pair) -> str:
+    """Why no session may use the pair now, although its parts belong together; empty if one may."""
+    if stat.S_IMODE(os.stat(pair.key).st_mode) & 0o077:
+        return "others could read key.pem"
+    try:
+        ended = _openssl(["x509", "-in", pair.certificate, "-noout", "-checkend", "0"]).code != 0
+    except HpcJupyterError:  # a node without openssl
+        return ""
+    return "cert.pem has ended" if ended else ""
+
+
+@contextlib.contextmanager
+def _scratch(pair: Pair) -> Iterator[Pair]:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=pair.directory) as scratch:
+        yield Pair(scratch)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _belong_together(key: str, certificate: str) -> bool:
+    mine = _openssl(["pkey", "-in", key, "-pubout"])
+    return mine.code == 0 and mine.out == _openssl(["x509", "-in", certificate, "-noout", "-pubkey"]).out
 
 
 def _generate_key(path: str) -> None:
@@ -82,10 +142,15 @@ def _generate_key(path: str) -> None:
     _must(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path])
 
 
-def _sign(pair: Pair, *, days: int) -> None:
+def _settings(pair: Pair) -> str:
     settings = os.path.join(pair.directory, "openssl.cnf")
     with open(settings, "w", encoding="ascii") as stream:
         stream.write(_SETTINGS)
+    return settings
+
+
+def _sign(pair: Pair, *, days: int) -> None:
+    settings = _settings(pair)
     _must(["req", "-new", "-x509", "-sha256", "-key", pair.key, "-days", str(days), "-config", settings,
            "-out", pair.certificate])
     os.chmod(pair.certificate, 0o600)
@@ -94,16 +159,16 @@ def _sign(pair: Pair, *, days: int) -> None:
 def fingerprint(pair: Pair) -> str:
     """The SHA-256 of the certificate, in hexadecimal digits; empty if there is none."""
     try:
-        with open(pair.certificate, encoding="ascii") as stream:
-            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read())).hexdigest()
-    except (OSError, ValueError):
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(text(pair))).hexdigest()
+    except ValueError:
         return ""
 
 
-def _must(argv: Sequence[str]) -> None:
+def _must(argv: Sequence[str]) -> Result:
     result = _openssl(argv)
     if result.code != 0:
         raise HpcJupyterError(f"openssl {argv[0]} failed: {(result.err.strip().splitlines() or ['no message'])[-1]}")
+    return result
 
 
 def _openssl(argv: Sequence[str]) -> Result:

@@ -60,6 +60,12 @@ def usable(pair: certificate.Pair) -> str:
             f"no certificate to speak https with: {pair.certificate}: {getattr(error, 'strerror', '') or error}. "
             "Set jupyter_server_tls to auto or always and run the playbook hpc.jupyter.setup"
         ) from error
+    danger = certificate.unsafe(pair)
+    if danger:
+        raise CannotOffer(
+            f"no certificate to speak https with: {pair.directory}: {danger}. "
+            "Have a new one made: run the playbook hpc.jupyter.certificates, or hpc-jupyter setup"
+        )
     return certificate.fingerprint(pair)
 
 

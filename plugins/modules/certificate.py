@@ -2,89 +2,70 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module hpc.jupyter.certificate."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate
-short_description: Make a private key and a self-signed certificate on the account
+short_description: The private key and the certificate of an account's sessions
 version_added: 0.1.0
 description:
-  - Makes C(key.pem) and C(cert.pem) for C(localhost) and C(127.0.0.1). The key never leaves the account.
+  - Makes C(key.pem) and C(cert.pem) for C(localhost) and C(127.0.0.1) on the account. The key never leaves it.
   - Both are made anew when one is missing or damaged, when others could read the key, or near the certificate's end.
-author: The hpc.jupyter contributors (@hpc-jupyter)
+  - Where the lab has an authority, which C(hpc-jupyter ca make) makes, a request travels to the controller, is signed
+    there, and the certificate travels back. A certificate that is not the authority's is replaced too.
+  - The passphrase of the authority's key is taken from the variable C(jupyter_server_authority_passphrase), so that it
+    is no task's argument. Without it, or where the key is not on this machine, a certificate that is good stays, and
+    one that is not is replaced by a self-signed one.
+author:
+  - The hpc.jupyter contributors (@hpc-jupyter)
 attributes:
+  action:
+    description: Signs on the controller; what happens on the account is M(hpc.jupyter.account_certificate).
+    support: full
   check_mode:
-    support: full
     description: Says what would change and changes nothing.
-  diff_mode:
     support: full
-    description: Shows the certificate's fingerprint and why it changes, never the key.
+  diff_mode:
+    description: Shows the certificate's fingerprint and why it changes, never a key.
+    support: full
 options:
   directory:
-    description: The directory of both files, which must belong to the account alone.
-    type: path
+    description: The directory of both files on the account, which must belong to the account alone.
+    type: str
     required: true
   days:
-    description: How long a new certificate is good, from 1 to 3650 days.
+    description:
+      - How long a new certificate is good, from 1 to 3650 days. One of the authority's is good for 397 days at most, as
+        browsers want it, and no longer than the authority.
     type: int
     default: 365
+  authority:
+    description:
+      - The directory of the authority on the controller. If empty, C(ca) beside the inventory, which is the directory
+        or file that was given with C(-i). Without a C(ca.pem) there, certificates are self-signed.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
-- name: Make the certificate
+- name: Provide the certificate
   hpc.jupyter.certificate:
     directory: ~/.local/share/hpc-jupyter/cori/server
 """
 
 RETURN = r"""
 fingerprint:
-  description: The certificate's SHA-256, in hexadecimal digits; empty if there is none in check mode.
+  description: The certificate's SHA-256, in hexadecimal digits; in check mode the one that is there, if any.
   returned: success
   type: str
   sample: 3f1c0ad1
+note:
+  description: Why there is no certificate of the authority's, although there is an authority; else empty.
+  returned: success
+  type: str
+wants_passphrase:
+  description: Whether the authority's passphrase is missing to make the certificate.
+  returned: success
+  type: bool
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import certificate
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-
-ARGUMENTS = {
-    "directory": {"type": "path", "required": True},
-    "days": {"type": "int", "default": 365},
-}
-
-
-def main() -> None:
-    """Make the pair unless it is good."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        module.exit_json(**_run(module))
-    except (HpcJupyterError, OSError) as error:
-        module.fail_json(msg=str(error))
-
-
-def _run(module: AnsibleModule) -> dict[str, object]:
-    days = module.params["days"]
-    if not 1 <= days <= 3650:
-        raise BadInput("jupyter_server_certificate_days", f"{days} is not between 1 and 3650")
-    pair = certificate.Pair(module.params["directory"])
-    before = certificate.fingerprint(pair)
-    problem = certificate.problem(pair, renew_days=min(30, days // 3))
-    if problem and not module.check_mode:
-        certificate.make(pair, days=days)
-    after = certificate.fingerprint(pair)
-    now = "(new)" if problem and module.check_mode else after
-    why = f"# {problem}\n" if problem else ""
-    diff = {
-        "before_header": pair.certificate,
-        "after_header": pair.certificate,
-        "before": f"SHA-256 {before}\n" if before else "",
-        "after": f"{why}SHA-256 {now}\n",
-    }
-    return {"changed": bool(problem), "fingerprint": after, "diff": diff}
-
-
-if __name__ == "__main__":
-    main()

@@ -70,6 +70,41 @@ def test_a_damaged_certificate_is_noticed(pair: Pair) -> None:
     assert certificate.fingerprint(pair) == ""
 
 
+def _signed(pair: Pair, request: str, signer: Pair) -> str:
+    """What an authority would make of the request."""
+    place = pathlib.Path(pair.directory)
+    (place / "csr").write_text(request)
+    _openssl(
+        "x509", "-req", "-in", str(place / "csr"), "-CA", signer.certificate, "-CAkey", signer.key, "-set_serial", "7",
+        "-days", "9", "-out", str(place / "signed"),
+    )
+    return (place / "signed").read_text()
+
+
+def test_a_certificate_that_was_signed_elsewhere_is_installed_with_its_key(pair: Pair) -> None:
+    used, key = certificate.fingerprint(pair), pathlib.Path(pair.key).read_bytes()
+    asked = certificate.request(pair)
+    assert (certificate.fingerprint(pair), pathlib.Path(pair.key).read_bytes()) == (used, key)
+    assert os.stat(pair.next_key).st_mode & 0o777 == 0o600
+    signed = _signed(pair, asked, pair)
+    certificate.install(pair, signed)
+    assert certificate.text(pair) == signed
+    assert certificate.problem(pair, renew_days=1) == ""
+    assert pathlib.Path(pair.key).read_bytes() != key
+    assert [os.stat(path).st_mode & 0o777 for path in (pair.key, pair.certificate)] == [0o600, 0o600]
+    assert not os.path.exists(pair.next_key)
+
+
+def test_a_certificate_for_another_key_is_not_installed(pair: Pair) -> None:
+    before = certificate.text(pair)
+    certificate.request(pair)
+    with pytest.raises(HpcJupyterError) as caught:
+        certificate.install(pair, before)
+    assert str(caught.value) == "the certificate is not for the key that was made for it; run it again"
+    assert certificate.text(pair) == before
+    assert certificate.problem(pair, renew_days=1) == ""
+
+
 def _no_such_command(*_argv: object, **_options: object) -> NoReturn:
     raise FileNotFoundError
 

@@ -1,0 +1,95 @@
+"""The lab's authority and its accounts: who signs what, with which passphrase, and what is left alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import authority
+
+from tests.playbooks.plays import Home, Played
+
+PASSPHRASE = "canary-Zq7 horse battery"
+WITH = {"jupyter_server_authority_passphrase": PASSPHRASE}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An account that is set up as far as this goes, without an authority."""
+    made = Home(tmp_path / "home")
+    made.server.mkdir(parents=True, mode=0o700)
+    return made
+
+
+def make_authority(home: Home, *, days: int = 3650) -> authority.Authority:
+    """Beside the inventory, where it is looked for."""
+    place = authority.Place(str(home.path.parent / "ca"))
+    return authority.make(place, name="Lab", passphrase=PASSPHRASE, days=days)
+
+
+def renew(home: Home, *options: str, **variables: object) -> Played:
+    """The playbook that renews, on one account."""
+    played = home.play("certificates.yml", "--diff", *options, **variables)
+    assert PASSPHRASE not in played.out
+    return played
+
+
+def pem(home: Home) -> str:
+    """The account's certificate."""
+    return (home.server / "cert.pem").read_text()
+
+
+def test_an_authority_takes_over_and_nothing_happens_twice(home: Home) -> None:
+    assert renew(home).changed == 1  # nobody has made an authority
+    own, lab = pem(home), make_authority(home)
+    assert not lab.vouches(own)
+    would = renew(home, "--check", **WITH)
+    assert would.changed == 1
+    assert re.search(r"-SHA-256 \w{64}\n\+# cert.pem is not the lab's authority's\n\+SHA-256 \(new\)\n", would.out)
+    assert pem(home) == own
+    assert renew(home, "-vvv", **WITH).changed == 1
+    signed, listing = pem(home), home.listing()
+    assert lab.vouches(signed)
+    assert _modes(home) == {"key.pem": "600", "cert.pem": "600"}
+    for options in ((), ("--check",)):
+        assert renew(home, *options, **WITH).changed == 0
+    assert home.listing() == listing
+    _verified(home, lab)
+
+
+def _modes(home: Home) -> dict[str, str]:
+    return {path.name: f"{path.stat().st_mode & 0o777:o}" for path in home.server.iterdir()}
+
+
+def _verified(home: Home, lab: authority.Authority) -> None:
+    """By somebody else's program, for the name and the address that a browser asks for."""
+    for asked in (("-verify_hostname", "localhost"), ("-verify_ip", "127.0.0.1")):
+        argv = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", *asked, "-CAfile", lab.place.certificate]
+        subprocess.run([*argv, str(home.server / "cert.pem")], check=True, capture_output=True, timeout=30)
+
+
+def test_without_the_passphrase_what_is_good_stays_and_the_rest_is_said(home: Home) -> None:
+    lab = make_authority(home)
+    played = renew(home)
+    said = "No certificate of the lab's authority: there is no key.pem, and its passphrase was not given"
+    assert (played.code, played.changed) == (0, 1), played.out
+    assert said in played.out
+    own = pem(home)
+    again = renew(home)
+    assert again.changed == 0
+    assert said.replace("there is no key.pem", "cert.pem is not the lab's authority's") in again.out
+    wrong = renew(home, jupyter_server_authority_passphrase="wrong horse battery")
+    assert wrong.code == 2
+    assert f"{lab.place.key}: the passphrase is wrong" in wrong.out
+    assert (pem(home), sorted(_modes(home))) == (own, ["cert.pem", "key.pem"])
+
+
+def test_an_account_that_was_never_set_up_says_so(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    played = renew(home)
+    assert played.code == 2
+    assert f"{home.server} is not there. Set the account up first, with the playbook hpc.jupyter.setup" in played.out
+    assert not home.root.exists()
