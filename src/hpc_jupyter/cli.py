@@ -10,40 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_jupyter import decorators
+from hpc_jupyter import cli_ca, decorators
 from hpc_jupyter.exits import Exit, epilog
+from hpc_jupyter.groups import Group as _Group
+from hpc_jupyter.groups import context_of as _context
+from hpc_jupyter.groups import examples as _examples
+from hpc_jupyter.groups import show as _show
 
 if TYPE_CHECKING:
-    from hpc_jupyter.context import Context
     from hpc_jupyter.options import Connection
-    from hpc_jupyter.render import Result
-
-
-class _Command(click.Command):
-    """A command whose help ends with its example as it was written, and points to the exit codes."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the epilog without wrapping it."""
-        if self.epilog:
-            formatter.write("\n" + self.epilog + "\n")
-
-
-class _Group(click.Group):
-    """The commands in the order in which a person needs them."""
-
-    command_class = _Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Unsorted."""
-        return list(self.commands)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the epilog without wrapping it."""
-        formatter.write("\n" + (self.epilog or "") + "\n")
-
-
-def _examples(*lines: str) -> str:
-    return "\n".join(["Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
 
 
 def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -242,6 +217,9 @@ def kit(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return _show(context, command.run(context, account, values["directory"]))
 
 
+cli.add_command(cli_ca.ca)
+
+
 @cli.command(hidden=True)
 @decorators.account
 @decorators.session
@@ -255,18 +233,6 @@ def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
 
 
-def _context(ctx: click.Context, values: dict[str, Any]) -> Context:
-    """What every command gets, from options that may stand before and after its name."""
-    from hpc_jupyter.context import Context
-
-    before = ctx.find_root().obj
-    return Context(
-        inventory=(*before["inventory"], *values["inventory"]),
-        as_json=before["as_json"] or values["as_json"],
-        verbosity=before["verbose"] + values["verbose"],
-    )
-
-
 def _connection_of(values: dict[str, Any]) -> Connection:
     from hpc_jupyter.options import Connection
     from hpc_jupyter.ports import Wanted, parse_forward
@@ -275,12 +241,6 @@ def _connection_of(values: dict[str, Any]) -> Connection:
     return Connection(
         wanted, browser=not values["no_browser"], detach=values["detach"], explain=values["explain"]
     )  # fmt: skip
-
-
-def _show(context: Context, result: Result) -> Exit:
-    from hpc_jupyter import render
-
-    return render.show(result, as_json=context.as_json)
 
 
 def _new_password() -> str:

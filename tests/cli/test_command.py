@@ -29,6 +29,7 @@ EXAMPLES = {
     "login": ["hpc-jupyter login alice@lab"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
     "kit": ["hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"],
+    "ca": ["hpc-jupyter ca make", "hpc-jupyter ca show", "hpc-jupyter ca install"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import os
@@ -70,15 +71,22 @@ def make_certificate(path: Path) -> None:
     path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
 
 
-@pytest.fixture
-def tls(tmp_path: Path) -> Iterator[TlsServer]:
-    """A session's server on a TCP port, with a certificate of its own."""
-    make_certificate(tmp_path / "server.pem")
-    server = TlsServer(tmp_path / "server.pem")
+@contextlib.contextmanager
+def serving(certificate: Path) -> Iterator[TlsServer]:
+    """A session's server on a TCP port, with the key and certificate of one file."""
+    server = TlsServer(certificate)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Iterator[TlsServer]:
+    """A session's server with a certificate of its own."""
+    make_certificate(tmp_path / "server.pem")
+    with serving(tmp_path / "server.pem") as server:
+        yield server
 
 
 @pytest.fixture
@@ -111,6 +119,7 @@ def test_a_forward_to_the_login_host_rides_on_the_one_login(lan: World) -> None:
     assert lan.logins == 1
 
 
+@pytest.mark.rows("T5")
 def test_another_certificate_is_shown_no_token(lan: World, tls: TlsServer) -> None:
     lan.tell(tls_sha256="0" * 64)
     with pytest.raises(NoForward) as told:

@@ -108,7 +108,9 @@ def _open(context: Context, connector: Connector, found: Link, connection: Conne
     opened = wanted and browser.show(found.url, directory=connector.store.directory, session=found.record.session)
     hints = context.hints(found.record.account, found.record.session)
     print(f"  Opened in the browser: {found.address}" if opened else f"  {found.url}")
-    for line in ports_of(found):
+    from hpc_jupyter import certificate
+
+    for line in (*ports_of(found), *certificate.lines(context, found.route)):
         print(f"  {line}")
     print(f"See it:     {context.hints(found.record.account).command('status')}")
     print(f"Come back:  {hints.command('connect')}")

@@ -1,0 +1,125 @@
+"""The person's own stores of trusted authorities, which browsers on Linux have; NSS's certutil does the work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.authority import Authority
+
+from hpc_jupyter.errors import Failure
+
+NO_CERTUTIL = (
+    "there is no certutil on this machine, which writes to the browsers' stores. Install it (Debian: sudo apt install "
+    "libnss3-tools; RHEL: sudo dnf install nss-tools), or add the authority by hand"
+)
+_SECONDS = 20
+_DATABASE = "cert9.db"
+_FIREFOX = (
+    ".mozilla/firefox", ".config/mozilla/firefox", "snap/firefox/common/.mozilla/firefox",
+    ".var/app/org.mozilla.firefox/.mozilla/firefox", ".librewolf",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Store:
+    """One store, a directory; ``browser`` is whose it is."""
+
+    browser: str
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """What a person is told."""
+        return f"{self.browser} ({self.path})"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was ever used."""
+        return (self.path / _DATABASE).exists()
+
+
+def stores(environment: Mapping[str, str], *, platform: str = sys.platform) -> list[Store]:
+    """The stores of this person; the one that Chromium would make itself is named although it is not there yet.
+
+    On other systems than Linux, Chromium asks the system, and there is no NSS to be had.
+    """
+    if not platform.startswith("linux"):
+        return []
+    home = Path(environment.get("HOME") or "~").expanduser()
+    data = Path(environment.get("XDG_DATA_HOME") or home / ".local/share")
+    places = (home / ".pki/nssdb", data / "pki/nssdb", home / "snap/chromium/current/.pki/nssdb")
+    found = [Store("Chromium and Chrome", path) for path in places]
+    there = [store for store in found if store.is_there] or found[:1]
+    profiles = [path.parent for place in _FIREFOX for path in sorted((home / place).glob(f"*/{_DATABASE}"))]
+    return [*there, *(Store("Firefox", path) for path in profiles)]
+
+
+def has(store: Store, authority: Authority) -> bool:
+    """Whether the store trusts the authority, as far as we have put it there."""
+    if not store.is_there or shutil.which("certutil") is None:
+        return False
+    done = _certutil(store, "-L", "-a", "-n", _nickname(authority))
+    return done.returncode == 0 and ssl.PEM_cert_to_DER_cert(_first(done.stdout)) == _der(authority)
+
+
+def add(store: Store, authority: Authority) -> None:
+    """Have the store trust the authority for servers and nothing else; raises ``Failure``."""
+    _needs_certutil()
+    if not store.is_there:
+        store.path.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _must(store, "-N", "--empty-password")
+    _must(store, "-A", "-n", _nickname(authority), "-t", "C,,", "-i", authority.place.certificate)
+
+
+def remove(store: Store, authority: Authority) -> None:
+    """Take it out again; raises ``Failure``."""
+    _needs_certutil()
+    _must(store, "-D", "-n", _nickname(authority))
+
+
+def _nickname(authority: Authority) -> str:
+    """One that no other authority has, so that what is removed is what was added."""
+    return f"hpc-jupyter {authority.sha256[:16]}"
+
+
+def _der(authority: Authority) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(Path(authority.place.certificate).read_text(encoding="ascii"))
+
+
+def _first(text: str) -> str:
+    """The first certificate of an answer that may hold several."""
+    head, end, _rest = text.partition("-----END CERTIFICATE-----")
+    return head + end
+
+
+def _needs_certutil() -> None:
+    if shutil.which("certutil") is None:
+        raise Failure(NO_CERTUTIL)
+
+
+def _must(store: Store, *arguments: str) -> None:
+    done = _certutil(store, *arguments)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        raise Failure(
+            f"{store.label}: {said.removeprefix('certutil: ')}. Close the browser and try again; a store with a "
+            "password of its own is changed in the browser's settings"
+        )
+
+
+def _certutil(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv: Sequence[str] = ("certutil", *arguments, "-d", f"sql:{store.path}")
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, 1, "", f"certutil did not end within {_SECONDS} seconds")
