@@ -19,6 +19,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
 
 _NOWHERE: dict[str, Any] = {
     "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "", "step_host_key": "",
+    "idle_since": "", "idle_ends_at": "",
 }
 """What a record says of a server that does not run."""
 
@@ -35,6 +36,11 @@ class Claim:
         self._generation = generation
         self._environment = environment
         self._job_id = ""
+
+    @property
+    def job_id(self) -> str:
+        """The job that claims, as the scheduler names it; empty before the claim."""
+        return self._job_id
 
     def take(self) -> Record | None:
         """The record, ``starting``, once it is ours; ``None``, with ``step_back``, if another claim is better."""

@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[:1] == ["supervise"]:
             return _supervise(given[1:])
+        if given[:1] == ["ends"]:
+            return _ends(given[1:])
         options = _parser().parse_args(given)
         return int(options.run(options))
     except HpcJupyterError as error:
@@ -144,6 +146,14 @@ def _supervise(arguments: Sequence[str]) -> int:
     from ansible_collections.hpc.jupyter.plugins.module_utils.supervisor import supervise
 
     return supervise(arguments[0], int(arguments[1]))
+
+
+def _ends(arguments: Sequence[str]) -> int:
+    """When the time of a job is over, on a line of its own; the supervisor asks that in a process of its own."""
+    if len(arguments) != 1:
+        raise BadInput("ends", "takes the number of a job; the supervisor calls it")
+    tell(account_here().scheduler.query(arguments[0]).ends_at)
+    return OK
 
 
 def _start(options: argparse.Namespace) -> int:

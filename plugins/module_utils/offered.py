@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import time
@@ -26,6 +27,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.tunnel import Tunnel
 from ansible_collections.hpc.jupyter.plugins.module_utils.wishes import Landing
 
 _TUNNEL_SECONDS = 40.0
+_ASK_SECONDS = 3.0
 
 
 class Offered:
@@ -91,6 +93,15 @@ class Offered:
         if self._untold:
             with contextlib.suppress(HpcJupyterError, OSError):
                 self._tell()
+
+    def ask(self, path: str) -> probe.Answer | None:
+        """What the server answers its owner; ``None`` where it does not, or not at once."""
+        if self._target is None or self.server is None or self.server.poll() is not None:
+            return None
+        try:
+            return probe.get(self._target, path, token=self._token, timeout_seconds=_ASK_SECONDS)
+        except (OSError, http.client.HTTPException):
+            return None
 
     def close(self) -> None:
         """End the way back and the server."""

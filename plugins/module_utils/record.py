@@ -45,6 +45,8 @@ class Record:
     SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http. ``host_keys`` and
     ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``. ``answered`` is the id
     of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
+    ``ends_at`` is when the job's time is over; ``idle_since`` is since when nobody has used the session, empty while
+    somebody does, and ``idle_ends_at`` when that ends it, empty if it never does.
     ``interface`` is one of ``interfaces``; ``page`` is where it opens below ``base_url`` if that is not its usual
     place (see ``interfaces.page_of``).
     """
@@ -77,6 +79,8 @@ class Record:
     submitted_at: str = ""
     started_at: str = ""
     ends_at: str = ""
+    idle_since: str = ""
+    idle_ends_at: str = ""
     log: str = ""
     answered: str = ""
     interface: str = "lab"

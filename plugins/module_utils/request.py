@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
@@ -22,11 +22,14 @@ address; the Unix socket, and one on the login host that leads to it."""
 TLS = ("auto", "always", "never")
 """``auto``: wherever a TCP port of the cluster is in the way, so with ``lan``, and with ``reverse`` by a port."""
 
+WARN_MINUTES = (30, 10, 5, 1)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:,@+=/&|*()\[\]-]{0,127}")
 _TIME = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")
 _MEMORY = re.compile(r"[1-9]\d{0,8}[KMGT]")
 _GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
+_MOST_WARNINGS = 20
 _COUNT = re.compile(r"[1-9]\d{0,5}")
 _SECONDS = re.compile(r"0|[1-9]\d{0,8}")
 _JOB = re.compile(r"[1-9]\d{0,11}")
@@ -69,7 +72,8 @@ class Request:
     """One session as it is asked for; ``request.json`` holds it for the supervisor.
 
     ``directory`` is where notebooks open, empty for the home directory. ``offer`` is one of ``OFFERS``, ``tls`` one of
-    ``TLS``. ``idle_seconds`` stops a session that nobody uses, 0 never. ``startup_seconds`` is how long Jupyter may
+    ``TLS``. ``idle_seconds`` stops a session that nobody uses, 0 never. ``warn_minutes`` are the minutes before
+    the end of its time at which people are warned. ``startup_seconds`` is how long Jupyter may
     take to answer. ``interface`` is one of ``interfaces``, ``nice`` how far it stands back for others on
     its node, 0 to 19. ``job`` is an allocation to run in that the account has already, and that has its resources;
     empty submits a job.
@@ -84,6 +88,7 @@ class Request:
     offer: str = "socket"
     tls: str = "auto"
     idle_seconds: int = 0
+    warn_minutes: tuple[int, ...] = WARN_MINUTES
     startup_seconds: int = 180
     interface: str = interfaces.LAB
     nice: int = 0
@@ -106,6 +111,7 @@ def from_json(content: bytes) -> Request:
 def build(
     *, session: str, account: str, cluster: str, scheduler: str, resources: Mapping[str, Any] | None = None,
     directory: str = "", offer: str = "socket", tls: str = "auto", idle_seconds: object = 0,
+    warn_minutes: Sequence[object] = WARN_MINUTES,
     startup_seconds: object = 180,
     interface: str = interfaces.LAB, nice: object = 0, job: str = "",
 ) -> Request:
@@ -121,6 +127,7 @@ def build(
         offer=one_of("offer", offer, OFFERS),
         tls=one_of("tls", tls, TLS),
         idle_seconds=_seconds("idle_seconds", idle_seconds),
+        warn_minutes=check_warn_minutes(warn_minutes),
         startup_seconds=_seconds("startup_seconds", startup_seconds),
         interface=check_interface(interface),
         nice=check_nice(nice),
@@ -186,6 +193,16 @@ def check_interface(value: str) -> str:
 def check_nice(value: object) -> int:
     """How far processes stand back for others: 0 to 19, as ``nice`` counts."""
     return int(_matching("nice", str(value), _NICE, "Write a number from 0 (not at all) to 19 (as far as possible)"))
+
+
+def check_warn_minutes(values: Sequence[object]) -> tuple[int, ...]:
+    """The minutes before the end at which to warn, the most first; none for no warnings."""
+    if isinstance(values, str) or len(values) > _MOST_WARNINGS:
+        raise BadInput("warn_minutes", f"{values!r} is not a list of numbers",
+                       hint=f"Write up to {_MOST_WARNINGS} minutes before the end, such as [30, 10, 5, 1]")
+    found = {int(_matching("warn_minutes", str(value), _COUNT, "Write minutes before the end, from 1"))
+             for value in values}
+    return tuple(sorted(found, reverse=True))
 
 
 def check_job(value: str, resources: Resources) -> str:

@@ -14,11 +14,12 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, node, step, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
 from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
+from ansible_collections.hpc.jupyter.plugins.module_utils.endings import IDLE, TIME_LIMIT, End, Endings
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
 from ansible_collections.hpc.jupyter.plugins.module_utils.logged import decisive
@@ -39,14 +40,6 @@ _LAST_MINUTE = 60.0
 _IDLE = re.compile(r"No kernels for \d+ seconds; shutting down")
 _FILE_MENU = "Shutting down on /api/shutdown request"
 _TERMINATED = re.compile(r"received signal \d+, stopping")
-
-
-@dataclass(frozen=True)
-class End:
-    """How a session ended, in the record's words."""
-
-    how: str
-    reason: str
 
 
 def supervise(session_directory: str, generation: int) -> int:
@@ -125,6 +118,7 @@ class _Session:
         self._heeded = record.answered.partition(" ")[0]
         wish = self._wish()
         place = Place(claim.files, request, record.base_url, directory)
+        self._endings = Endings(claim, record, request, config=directory.config, say=_say)
         self._offered = Offered(claim, record, place, signals, landing=wish.landing if wish else None,
                                 step_host_key=_prepare_step(claim, record))
 
@@ -136,24 +130,25 @@ class _Session:
                 _say(f"offered by a socket: {problem}")
             if not self._signals.stop:
                 _say(f"session {self._record.session} is ready on {self._record.node}")
+                self._endings.begin(self._offered)
             return self._stay()
         finally:
             self._offered.close()
 
     def _stay(self) -> End:
-        limit = self._own_limit()
         looks = Looks()
         while self._server is not None and self._server.poll() is None:
             if self._signals.stop:
                 return self._stopped()
-            if time.time() > limit:
-                return End("time limit", f"the session's time of {self._request.resources.time} is over")
+            end = self._endings.look(self._offered)
+            if end is not None:
+                return end
             if looks.is_time_for_others() and self._claim.is_superseded():
                 return End("superseded", "a newer session has taken this one's place")
             if looks.is_time_for_wishes():
                 self._heed(self._wish())
             self._offered.look_after()
-            self._signals.wait(min(looks.pause(), limit - time.time()))
+            self._signals.wait(looks.pause())
         return self._ended_by_itself()
 
     @property
@@ -187,17 +182,12 @@ class _Session:
             return str(error)
         return ""
 
-    def _own_limit(self) -> float:
-        """Where there is no scheduler that ends the session in time, we do."""
-        ends = self._record.scheduler == "none" and self._claim.ends_at
-        return ends if ends else float("inf")
-
     def _stopped(self) -> End:
-        ends_at = self._claim.ends_at
+        ends_at = self._endings.ends_at
         if self._server is not None:
             self._server.shut_down()
         if ends_at and time.time() > ends_at - _LAST_MINUTE:
-            return End("time limit", "the job's time is over")
+            return End(TIME_LIMIT, "the job's time is over")
         return End("stopped", "stopped on request")
 
     def _ended_by_itself(self) -> End:
@@ -211,7 +201,7 @@ class _Session:
         if code != 0:
             return End("failed", f"Jupyter ended with {code_text(code)}: {decisive(said)}")
         if any(_IDLE.search(line) for line in said[-20:]):
-            return End("idle", f"nobody used it for {self._request.idle_seconds} seconds")
+            return End(IDLE, f"nobody used it for {self._request.idle_seconds} seconds")
         asked = any(_FILE_MENU in line for line in said[-20:])
         return End("finished", "shut down from Jupyter's menu" if asked else "Jupyter ended by itself")
 

@@ -37,7 +37,7 @@ def describe(session: Mapping[str, Any]) -> str:
     if state == "starting":
         return f"{job} started{_on(session)}; Jupyter is starting"
     if state == "ready":
-        return f"Ready{_on(session)}{_as_job(session)}{_until(session)}"
+        return f"Ready{_on(session)}{_as_job(session)}{_left(session)}{_idle(session)}"
     if state == "unknown":
         return f"Cannot tell now: {session.get('reason', '')}"
     return f"Session {session.get('session', '')} has ended ({_end(session)})"
@@ -45,11 +45,51 @@ def describe(session: Mapping[str, Any]) -> str:
 
 def local_time(text: str) -> str:
     """A record's UTC time as this machine's clock shows it; anything else as it is."""
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).astimezone()
-    except ValueError:
+    found = _moment(text)
+    if found is None:
         return text
+    moment = found.astimezone()
     return moment.strftime("%H:%M" if moment.date() == datetime.now().astimezone().date() else "%a %d %b %H:%M")
+
+
+def seconds_left(text: str) -> float | None:
+    """How long it is, by this machine's clock, until a record's UTC time; ``None`` if it is none."""
+    found = _moment(text)
+    return None if found is None else (found - datetime.now(timezone.utc)).total_seconds()
+
+
+def duration(seconds: float) -> str:
+    """How long something lasts, in whole minutes."""
+    minutes = int(seconds) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    parts = [f"{hours} h"] if hours else []
+    parts += [f"{minutes % 60} min"] if minutes % 60 else []
+    return " ".join(parts) or "less than a minute"
+
+
+def time_left(ends_at: str) -> str:
+    """How much of a job's time is left, and when it is over; empty where that is not known."""
+    left = seconds_left(ends_at)
+    if left is None:
+        return f"until {ends_at}" if ends_at else ""
+    return f"{duration(left)} left (until {local_time(ends_at)})" if left > 0 else "its time is over"
+
+
+def idle(since: str, ends_at: str) -> str:
+    """Since when nobody has used a session, and when that ends it; empty for one that is in use."""
+    if not since:
+        return ""
+    ends = f", which ends it at {local_time(ends_at)}" if ends_at else ""
+    return f"not used since {local_time(since)}{ends}"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def _job(session: Mapping[str, Any]) -> str:
@@ -64,8 +104,14 @@ def _on(session: Mapping[str, Any]) -> str:
     return f" on {session['node']}" if session.get("node") else ""
 
 
-def _until(session: Mapping[str, Any]) -> str:
-    return f", until {local_time(session['ends_at'])}" if session.get("ends_at") else ""
+def _left(session: Mapping[str, Any]) -> str:
+    left = time_left(str(session.get("ends_at") or ""))
+    return f", {left}" if left else ""
+
+
+def _idle(session: Mapping[str, Any]) -> str:
+    unused = idle(str(session.get("idle_since") or ""), str(session.get("idle_ends_at") or ""))
+    return f"; {unused}" if unused else ""
 
 
 def _why(session: Mapping[str, Any]) -> str:

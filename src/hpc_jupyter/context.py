@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hpc_jupyter.access import Access
     from hpc_jupyter.account import Account, Inventory
     from hpc_jupyter.connection import Connector
-    from hpc_jupyter.progress import Progress
+    from hpc_jupyter.progress import Standing
     from hpc_jupyter.results import Hints
 
 
@@ -34,7 +34,7 @@ class Context:
         return self.accounts.account(name)
 
     @functools.cached_property
-    def progress(self) -> Progress:
+    def progress(self) -> Standing:
         """How progress is shown."""
         from hpc_jupyter.progress import choose
 

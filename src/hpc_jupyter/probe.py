@@ -59,3 +59,18 @@ def _judge(status: int, body: bytes, url: str) -> Answer:
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return Answer(ok=False, reason=f"what answers at {url} does not take the session's token", final=True)
     return Answer(ok=False, reason=f"what answers at {url} is not the session (HTTP {status})")
+
+
+def fetch(url: str, path: str, token: str, *, sha256: str = "", seconds: float = _ANSWER_SECONDS) -> tuple[int, bytes]:
+    """Status and body of ``path`` below a session's ``url``; raises ``OSError`` where nobody, or another, answers."""
+    import urllib3
+
+    if url.startswith("https:") and not sha256:
+        raise OSError(f"no certificate is known of {url}")
+    secured: Any = {"cert_reqs": "CERT_NONE", "assert_fingerprint": sha256} if sha256 else {}
+    try:
+        with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(seconds), **secured) as pool:
+            response = pool.request("GET", url + path, headers={"Authorization": f"token {token}"}, redirect=False)
+            return response.status, response.data
+    except urllib3.exceptions.HTTPError as error:
+        raise OSError(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 
 class Progress(Protocol):
@@ -21,6 +21,13 @@ class Progress(Protocol):
 
     def done(self) -> None:
         """Nothing is going on any more."""
+
+
+class Standing(Progress, Protocol):
+    """Progress that can also show how things stand, for hours."""
+
+    def stand(self, text: str) -> None:
+        """Say how things stand, where a line can be changed in place; elsewhere only what happens is told."""
 
 
 class Plain:
@@ -40,6 +47,9 @@ class Plain:
         """Write a line, once."""
         self.say(text)
 
+    def stand(self, text: str) -> None:
+        """Nothing to do."""
+
     def tick(self) -> None:
         """Nothing to do."""
 
@@ -54,11 +64,13 @@ class Live:
         from rich.console import Console
         from rich.live import Live as RichLive
         from rich.spinner import Spinner
+        from rich.text import Text
 
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._spinner = Spinner("dots")
         self._live = RichLive(self._spinner, console=self._console, auto_refresh=False, transient=True)
         self._text = ""
+        self._still = Text
 
     def say(self, text: str) -> None:
         """Write a line above the live one."""
@@ -69,8 +81,18 @@ class Live:
         if text != self._text:
             self._text = text
             self._spinner.update(text=text)
-            self._live.start()
-            self._live.refresh()
+            self._show(self._spinner)
+
+    def stand(self, text: str) -> None:
+        """Change the live line to one that does not turn."""
+        if text != self._text:
+            self._text = text
+            self._show(self._still(text, overflow="ellipsis", no_wrap=True))
+
+    def _show(self, what: Any) -> None:
+        self._live.update(what)
+        self._live.start()
+        self._live.refresh()
 
     def tick(self) -> None:
         """Turn the spinner."""
@@ -83,7 +105,7 @@ class Live:
         self._live.stop()
 
 
-def choose(stream: TextIO | None = None) -> Progress:
+def choose(stream: TextIO | None = None) -> Standing:
     """Live on a terminal that can, plain otherwise; always on standard error, so that output stays clean."""
     target = stream or sys.stderr
     can = target.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
-from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, local_time
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
 
 from hpc_jupyter.exits import Exit
 
@@ -57,9 +57,10 @@ class Connected:
     def lines(self) -> list[str]:
         """Where it is."""
         job = f"job {self.job_id}" if self.job_id else "no job"
-        until = f", until {local_time(self.ends_at)}" if self.ends_at else ""
+        left = time_left(self.ends_at)
+        time = f", {left}" if left else ""
         title = INTERFACES[self.interface if self.interface in INTERFACES else LAB].title
-        return [f"{title[0].upper()}{title[1:]} of {self.account} is ready on {self.node} ({job}{until})"]
+        return [f"{title[0].upper()}{title[1:]} of {self.account} is ready on {self.node} ({job}){time}"]
 
 
 @dataclass(frozen=True)

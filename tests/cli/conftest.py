@@ -69,6 +69,8 @@ class SessionServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     accepts = True
     stumbles = 0
+    notice = b""
+    """What is answered on how long the session lasts."""
 
     def __init__(self, path: str) -> None:
         self.tokens: list[str] = []
@@ -85,16 +87,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.server.stumbles:
             self.server.stumbles -= 1
             self.send_error(502)
-        elif self.path != f"{BASE_URL}api/status":
+        elif not self._body():
             self.send_error(404)
         elif shown != f"token {TOKEN}" or not self.server.accepts:
             self.send_error(403)
         else:
-            body = b'{"connections": 0, "kernels": 0, "last_activity": "x", "started": "x"}'
+            body = self._body()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+    def _body(self) -> bytes:
+        status = b'{"connections": 0, "kernels": 0, "last_activity": "x", "started": "x"}'
+        known = {f"{BASE_URL}api/status": status, f"{BASE_URL}hpc-jupyter/notice": self.server.notice}
+        return known.get(self.path, b"")
 
     def address_string(self) -> str:
         """A Unix socket has none."""

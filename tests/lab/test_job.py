@@ -1,6 +1,7 @@
 """A session in a job that its owner has already, as after `salloc`."""
 
 import json
+import re
 from subprocess import PIPE, STDOUT
 
 from hpclab import Lab
@@ -30,7 +31,7 @@ def test_a_session_runs_in_a_job_that_is_there_and_leaves_it(alice: Laptop, lab:
     assert alice.squeue() == before
     record = alice.record()
     assert (record["job_id"], record["state"], record["node"]) == (f"{job}.0", "ready", before[0][3])
-    assert f"(job {job}.0, until " in told
+    assert re.search(rf"\(job {job}\.0\), .+ left \(until ", told)
     assert record["ends_at"]
     # Whoever asks again, in whatever way, finds it.
     login = lab.host("login1")

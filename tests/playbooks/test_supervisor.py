@@ -45,26 +45,6 @@ def _up(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[Site
     made.close()
 
 
-@pytest.fixture(name="slow_ends", scope="module", autouse=True)
-def _slow_ends(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[tuple[Site, record.Record]]:
-    """Sessions that end by themselves while other tests run, and the record of what takes the place of one.
-
-    Two take a minute: Jupyter looks for idleness once a minute, and no walltime is shorter.
-    """
-    made = Site(tmp_path_factory.mktemp("ends"), python)
-    made.intend("idle", idle_seconds=5)
-    made.intend("short", resources={"time": "0:01:00"})
-    made.intend("old")
-    for name in ("idle", "short", "old"):
-        made.job(name)
-    for name in ("idle", "short", "old"):
-        made.ready(name)
-    made.intend("old", generation=2)
-    yield made, made.record("old")
-    made.close()
-    assert not _left_over(made), "a directory was left on the node"
-
-
 def _plant_hostile_files(home: Path) -> None:
     (home / ".jupyter").mkdir()
     opening = {"IdentityProvider": {"token": ""}, "ServerApp": {"ip": "*", "allow_origin": "*", "sock": ""}}
@@ -394,21 +374,3 @@ def test_attach_gives_record_and_token_on_a_line_of_its_own(up: Site) -> None:
     missing = up.command("attach", "--session", "other", "--nonce", "abcdef0123456789")
     assert missing.stdout == '\nabcdef0123456789 {"error": "there is no session other of me@here"}\n'
     assert missing.returncode == 4
-
-
-def test_nobody_s_session_and_one_whose_time_is_over_are_ended(slow_ends: tuple[Site, record.Record]) -> None:
-    site, _newer = slow_ends
-    assert [site.ended(job, seconds=100) for job in site.running[:2]] == [0, 0]
-    idle, short = site.record("idle"), site.record("short")
-    assert short.ends_at > short.started_at
-    assert (idle.how, idle.reason) == ("idle", "nobody used it for 5 seconds")
-    assert (short.how, short.reason) == ("time limit", "the session's time of 0:01:00 is over")
-
-
-def test_a_supervisor_that_was_superseded_while_it_ran_leaves_the_new_record_alone(
-    slow_ends: tuple[Site, record.Record],
-) -> None:
-    site, newer = slow_ends
-    assert site.ended(site.running[2]) == 0
-    assert "a newer session has taken this one's place; its record is left alone" in site.log("old")
-    assert site.record("old") == newer

@@ -14,6 +14,7 @@ from hpc_jupyter import background, browser, explained, render
 from hpc_jupyter.access import Access
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
+from hpc_jupyter.countdown import Countdown
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.hold import hold
 from hpc_jupyter.options import Connection
@@ -127,7 +128,8 @@ def _hold(context: Context, connector: Connector, found: Link) -> Exit:
         return Exit.OK
     hints = context.hints(found.record.account, found.record.session)
     try:
-        hold(connector, found, context.progress.say)
+        with Countdown(found, context.progress):
+            hold(connector, found, context.progress.say)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         context.progress.say("\nDisconnected; the session goes on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 
 from hpc_jupyter.context import Context
+from hpc_jupyter.countdown import Countdown
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.hold import hold
 from hpc_jupyter.ports import Wanted
@@ -17,5 +18,6 @@ def run(context: Context, name: str, session: str, wanted: Wanted) -> Exit:
     connector = context.connector(access, session)
     found = connector.connect(connector.attach(), port=wanted.port, ports=wanted.ports)
     if found.forward is not None:
-        hold(connector, found, context.progress.say)
+        with Countdown(found, context.progress):
+            hold(connector, found, context.progress.say)
     return Exit.OK
