@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
+from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, words
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.instructions import instructions
 
 
@@ -16,4 +16,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., object]]:
         """The filters by name."""
-        return {"session_line": line, "instructions": instructions}
+        return {"session_line": words.line, "leftover_line": leftovers.line, "instructions": instructions}

@@ -73,7 +73,7 @@ def ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: flo
 
 def _alone(files: SessionFiles, *, seconds: float) -> ContextManager[None]:
     lease = seconds + _STARTING_SECONDS + 10
-    return held(f"{files.wish}.asking", wait_seconds=_LOCK_WAIT_SECONDS, what="the session", lease_seconds=lease)
+    return held(files.asking, wait_seconds=_LOCK_WAIT_SECONDS, what="the session", lease_seconds=lease)
 
 
 def _ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: float) -> Record:
@@ -165,13 +165,19 @@ def _make_directory(files: SessionFiles) -> str:
 
 def forget_landings(files: SessionFiles, *, but: str = "") -> None:
     """Remove the session's directories of this host: only our own, and no links."""
+    for path, session in landings():
+        if session == files.path and path != but:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def landings() -> Iterator[tuple[str, str]]:
+    """This host's directories for ways back that are our own, no links, each with the session's that it is for."""
     for base in node.temporary_directories({}):
         for path in glob.glob(os.path.join(glob.escape(base), f"{_PREFIX}*")):
             with contextlib.suppress(OSError):
                 status = os.lstat(path)
-                ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and path != but
-                if ours and _marked(path) == os.fsencode(files.path):
-                    shutil.rmtree(path, ignore_errors=True)
+                if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                    yield path, os.fsdecode(_marked(path))
 
 
 def _marked(path: str) -> bytes:

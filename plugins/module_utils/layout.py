@@ -39,6 +39,16 @@ class SessionFiles:
         return os.path.join(self.path, "wish.json")
 
     @property
+    def asking(self) -> str:
+        """Held by whoever waits for the answer to a wish."""
+        return f"{self.wish}.asking"
+
+    @property
+    def writing(self) -> str:
+        """Held while the record is replaced."""
+        return f"{self.record}.writing"
+
+    @property
     def step(self) -> str:
         """The directory of the sshd that a step runs (see ``step.py``)."""
         return os.path.join(self.path, "step")

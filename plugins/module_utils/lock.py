@@ -48,6 +48,21 @@ def held(path: str, *, wait_seconds: float, what: str, lease_seconds: float = LE
             _remove(path)
 
 
+def left_over(path: str, *, lease_seconds: float = LEASE_SECONDS) -> str:
+    """Who has left the lock at ``path``, dead or beyond its lease; empty if it is held, or there is none."""
+    holder = _read(path)
+    return _name(holder) if holder is not None and _is_over(path, holder, lease_seconds=lease_seconds) else ""
+
+
+def remove_left_over(path: str, *, lease_seconds: float = LEASE_SECONDS) -> bool:
+    """Take away a lock that is left over; whether that was done."""
+    holder = _read(path)
+    if holder is None or not _is_over(path, holder, lease_seconds=lease_seconds):
+        return False
+    _break(path, holder)
+    return True
+
+
 def _take(path: str, own: str) -> bool:
     """Make the lock with its content in one step: nobody ever sees it empty."""
     prepared = f"{path}.{secrets.token_hex(8)}"

@@ -14,7 +14,7 @@ import socket
 import stat
 import tempfile
 from dataclasses import dataclass
-from typing import Iterable, Mapping
+from typing import Iterable, Iterator, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
@@ -124,6 +124,13 @@ def filesystem(path: str, *, mounts: str | None = None) -> str:
 
 def _remove_left_over(base: str, *, session: str) -> None:
     """Only what is ours: a directory of our own, no link, marked with this session and a supervisor that is gone."""
+    for path, owner in left_over(base):
+        if owner == session:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def left_over(base: str) -> Iterator[tuple[str, str]]:
+    """The directories that killed supervisors of ours have left in ``base``, each with its session's directory."""
     for path in glob.glob(os.path.join(glob.escape(base), f"{_PREFIX}*")):
         with contextlib.suppress(OSError, ValueError):
             status = os.lstat(path)
@@ -131,8 +138,8 @@ def _remove_left_over(base: str, *, session: str) -> None:
                 continue
             with open(os.path.join(path, _MARKER), "rb") as stream:
                 pid, owner = os.fsdecode(stream.read()).rstrip("\n").split("\n", 1)
-            if owner == session and not _supervises(int(pid), session):
-                shutil.rmtree(path, ignore_errors=True)
+            if not _supervises(int(pid), owner):
+                yield path, owner
 
 
 def _supervises(pid: int, session: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
 import socket
@@ -19,7 +18,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Iterator
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, node, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, job_names, node, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -69,7 +68,7 @@ class Outcome:
 
 def job_name(session: str, layout: Layout) -> str:
     """The job's name: the key under which a session's job is found again, of this account directory alone."""
-    return f"hpc-jupyter-{session}-{hashlib.sha256(os.fsencode(layout.root)).hexdigest()[:6]}"
+    return job_names.job_name(session, layout.root)
 
 
 def observe(layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool = False) -> Observed:
@@ -343,7 +342,7 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
     """
     files = layout.session(name)
     if not os.path.isdir(files.path):
-        return Outcome(View(None), View(None), changed=False)
+        return _stop_without_record(layout, name, scheduler, seconds=seconds)
     with _held_even_when_full(files, name):
         before, jobs = decide_stop(layout, name, scheduler)
         for job_id in jobs:
@@ -353,6 +352,17 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
             _conclude(files, before.record.generation, how="stopped", reason="stopped by its owner")
         asking.forget_landings(files)
         return Outcome(before, View(rec.read(files.record)), changed=bool(jobs))
+
+
+def _stop_without_record(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> Outcome:
+    """End jobs of a session whose directory is gone; there is nothing to lock and nothing to write."""
+    if not os.path.isdir(layout.root):
+        return Outcome(View(None), View(None), changed=False)
+    _before, jobs = decide_stop(layout, name, scheduler)
+    for job_id in jobs:
+        scheduler.cancel(job_id)
+    _await_gone(scheduler, jobs, seconds=seconds)
+    return Outcome(View(None), View(None), changed=bool(jobs))
 
 
 @contextlib.contextmanager

@@ -32,6 +32,12 @@ options:
     description: The session's name.
     type: str
     default: default
+  every:
+    description:
+      - With O(state=absent), end every session of the account in place of O(name) alone, those too of which there is a
+        job and no record.
+    type: bool
+    default: false
   state:
     description:
       - V(present) finds the session or submits it, V(absent) ends it.
@@ -181,6 +187,14 @@ EXAMPLES = r"""
     cluster: cori
     scheduler: slurm
     state: absent
+
+- name: Stop all that the account has
+  hpc.jupyter.session:
+    account: alice@cori
+    cluster: cori
+    scheduler: slurm
+    state: absent
+    every: true
 """
 
 RETURN = r"""
@@ -242,6 +256,11 @@ session:
     ends_at:
       description: When the job's time is over, ISO 8601 in UTC, empty if not known.
       type: str
+stopped:
+  description: The names of the sessions that were ended, or would be in check mode.
+  returned: with O(every=true)
+  type: list
+  elements: str
 log_tail:
   description: The last lines of the session's log, when it failed.
   returned: on failure
@@ -252,7 +271,15 @@ log_tail:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import account, answers, asking, request, session, words
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    account,
+    answers,
+    asking,
+    leftovers,
+    request,
+    session,
+    words,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, SUBMIT, View
@@ -280,6 +307,7 @@ _RESOURCES = {
 }
 _OPTIONS = {
     "name": {"type": "str", "default": "default"},
+    "every": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "awaited", "restarted", "absent"], "default": "present"},
     "resources": {"type": "dict", "default": {}, "options": _RESOURCES},
     "directory": {"type": "str", "default": ""},
@@ -337,12 +365,24 @@ def _restart(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> di
 
 
 def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    if ansible.params["every"]:
+        return _end_all(ansible, layout, scheduler)
     name = request.session_name(ansible.params["name"])
     if ansible.check_mode:
         seen, jobs = session.decide_stop(layout, name, scheduler)
         return _result(seen, changed=bool(jobs), state_after="ended" if seen.state else "")
     done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"])
     return _result(done.before, changed=done.changed, after=done.after)
+
+
+def _end_all(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    if ansible.check_mode:
+        names = leftovers.session_names(layout, scheduler)
+        stopped = [name for name in names if session.decide_stop(layout, name, scheduler)[1]]
+    else:
+        stopped = leftovers.stop_all(layout, scheduler, seconds=ansible.params["wait_seconds"])
+    before = "".join(f"{name}\n" for name in stopped)
+    return {"changed": bool(stopped), "session": {}, "stopped": stopped, "diff": {"before": before, "after": ""}}
 
 
 def _request(params: dict[str, Any], *, tls: str) -> request.Request:

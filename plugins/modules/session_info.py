@@ -31,7 +31,12 @@ options:
     description: How many lines of each session's log to return.
     type: int
     default: 0
+  leftovers:
+    description: Whether to look for what earlier launches have left, too. Not with O(name).
+    type: bool
+    default: false
 seealso:
+  - module: hpc.jupyter.leftovers
   - module: hpc.jupyter.session
 """
 
@@ -64,38 +69,63 @@ sessions:
       state: ready
       job_id: "4711"
       node: c1
+leftovers:
+  description: What earlier launches have left, as M(hpc.jupyter.leftovers) returns it, and jobs that no record knows.
+  returned: with O(leftovers=true)
+  type: list
+  elements: dict
+untold:
+  description: Why it cannot be told which jobs there are, in the scheduler's words; empty if it can.
+  returned: with O(leftovers=true)
+  type: str
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, leftovers, request, session
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
 
-_OPTIONS = {"name": {"type": "str"}, "log_lines": {"type": "int", "default": 0}}
+_OPTIONS = {
+    "name": {"type": "str"},
+    "log_lines": {"type": "int", "default": 0},
+    "leftovers": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:
     """Run the module."""
-    ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
+    ansible = AnsibleModule(
+        argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS),
+        supports_check_mode=True,
+        mutually_exclusive=[("name", "leftovers")],
+    )
     try:
-        layout = answers.layout_of(ansible.params)
-        scheduler = by_name(ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"])
-        wanted = ansible.params["name"]
-        names = [request.session_name(wanted)] if wanted else session.names(layout)
-        seen = [_see(layout, name, scheduler, log_lines=ansible.params["log_lines"]) for name in names]
-        ansible.exit_json(changed=False, sessions=[answer for answer in seen if answer])
+        ansible.exit_json(changed=False, **_seen(ansible.params, answers.layout_of(ansible.params)))
     except (HpcJupyterError, OSError) as error:
         ansible.fail_json(**answers.failure(error))
 
 
-def _see(layout: Layout, name: str, scheduler: Scheduler, *, log_lines: int) -> dict[str, Any]:
-    answer = session.look(layout, name, scheduler).to_dict()
-    return dict(answer, log_tail=read_tail(layout.session(name).log, lines=log_lines)) if answer else {}
+def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"])
+    names = [request.session_name(params["name"])] if params["name"] else session.names(layout)
+    whose = {"account": params["account"], "cluster": params["cluster"]}
+    views = {name: leftovers.see(layout, name, scheduler, **whose) for name in names}
+    told = [_told(view, layout.session(name).log, log_lines=params["log_lines"]) for name, view in views.items()]
+    answer: dict[str, Any] = {"sessions": [each for each in told if each]}
+    if params["leftovers"]:
+        found = leftovers.find(layout, scheduler, views)
+        answer.update(leftovers=found.to_list(), untold=found.untold)
+    return answer
+
+
+def _told(view: View, log: str, *, log_lines: int) -> dict[str, Any]:
+    answer = view.to_dict()
+    return dict(answer, log_tail=read_tail(log, lines=log_lines)) if answer else {}
 
 
 if __name__ == "__main__":

@@ -99,5 +99,12 @@ class Scheduler(ABC):
         """The account's jobs called ``name`` that are not GONE; raises ``SchedulerUnavailable``."""
 
     @abstractmethod
+    def sessions(self) -> list[tuple[str, Job]]:
+        """All jobs of the account's directory that are not GONE, each after its session's name.
+
+        Raises ``SchedulerUnavailable``.
+        """
+
+    @abstractmethod
     def cancel(self, job_id: str) -> None:
         """End a job; one that is already gone is fine. Raises ``SchedulerUnavailable``."""

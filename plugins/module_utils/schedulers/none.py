@@ -75,6 +75,12 @@ class NoScheduler(Scheduler):
         first = sorted(pid for pid in jobs if table[pid].parent not in jobs)
         return [Job(job_id(pid, session=wanted), RUNNING, node=short_host()) for pid in first]
 
+    def sessions(self) -> list[tuple[str, Job]]:
+        """The running jobs of every session, found among this user's processes."""
+        commands = (_COMMAND.search(process.command) for process in children.processes().values())
+        wanted = {match.group("session") for match in commands if match and match.group("root") == self._root}
+        return [(name, job) for name in sorted(wanted) for job in self.find(name)]
+
     def cancel(self, job_id: str) -> None:
         """TERM, so that the supervisor cleans up; KILL for what is still there then, or after a grace."""
         pid, session, _host = _on_this_host(job_id)

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
     SubmitRefused,
@@ -99,6 +99,22 @@ class Slurm(Scheduler):
         own = [job.job_id for job in jobs]
         return jobs + [each for each in self._steps("-n", name) if step.job_of(each.job_id) not in own]
 
+    def sessions(self) -> list[tuple[str, Job]]:
+        """The account's jobs with names of ours, and its steps in other jobs."""
+        argv = ["squeue", "-h", "-t", "all", "-u", _user(), "-o", _FORMAT]
+        rows = self._ours(_checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out, name_at=7)
+        jobs = [(name, job) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
+        own = [job.job_id for _name, job in jobs]
+        steps = self._ours(self._list_steps(), name_at=2)
+        inside = [(name, job) for name, row in steps for job in step.parse(row)]
+        return jobs + [(name, job) for name, job in inside if step.job_of(job.job_id) not in own]
+
+    def _ours(self, text: str, *, name_at: int) -> list[tuple[str, str]]:
+        """The rows of our jobs, each after its session's name; those of others may be in states that we do not know."""
+        rows = [(line, line.split("|", name_at)) for line in text.splitlines()]
+        named = [(job_names.session_of(words[-1], self._root), line) for line, words in rows if len(words) > name_at]
+        return [(name, line) for name, line in named if name]
+
     def cancel(self, job_id: str) -> None:
         """Cancel with ``scancel``, which is silent about jobs that are gone."""
         if step.job_of(job_id):
@@ -126,8 +142,11 @@ class Slurm(Scheduler):
         raise SubmitUnclear(f"srun started no step in job {order.job} within {_SUBMIT_SECONDS} seconds")
 
     def _steps(self, *which: str) -> list[Job]:
+        return step.parse(self._list_steps(*which))
+
+    def _list_steps(self, *which: str) -> str:
         argv = ["squeue", "-h", "-s", "-u", _user(), *which, "-o", step.STEP_FORMAT]
-        return step.parse(_checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out)
+        return _checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out
 
     def _cancel_step(self, job_id: str) -> None:
         """Ask first: without a signal's name, ``scancel`` kills a step at once."""

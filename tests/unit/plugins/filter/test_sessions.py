@@ -15,6 +15,12 @@ def test_session_line_is_one_line() -> None:
     )
 
 
+def test_leftover_line_says_what_where_and_since_when() -> None:
+    found = {"kind": "file", "where": "/h/.new-1", "what": "a file", "since": "2001-02-03T04:05:06Z", "host": "c1"}
+    said = sessions.FilterModule().filters()["leftover_line"](found)
+    assert str(said).startswith("/h/.new-1 on c1: a file, since Sat 03 Feb ")
+
+
 def test_ssh_args_lead_ansible_through_the_account_s_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/my state")
     assert ssh_args.FilterModule().filters()["ssh_args"]("alice@lab") == (

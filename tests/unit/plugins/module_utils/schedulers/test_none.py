@@ -93,6 +93,7 @@ def test_a_running_job_is_queried_and_found_by_its_name_once(account: Account) -
     assert account.scheduler.query(job).phase == RUNNING
     assert [found.job_id for found in account.scheduler.find("hpc-jupyter-default-0a1b2c")] == [job]
     assert account.scheduler.find("hpc-jupyter-other") == []
+    assert [(name, found.job_id) for name, found in account.scheduler.sessions()] == [("default", job)]
 
 
 def test_jobs_of_another_account_directory_are_not_found(account: Account, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SchedulerUnavailable,
     SubmitRefused,
@@ -158,6 +159,23 @@ def test_no_answer_is_not_gone(result: Result, message: str) -> None:
 def test_a_job_that_slurm_has_forgotten_is_gone() -> None:
     result = Result(1, "", "slurm_load_jobs error: Invalid job id specified\n")
     assert slurm.read_query(result, job_id="37") == Job("37", GONE)
+
+
+def test_jobs_and_steps_of_ours_are_listed_whatever_else_the_account_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, other = job_names.job_name("a", "/h/root"), job_names.job_name("a", "/h/other")
+    rows = [f"1|NEW|None||n/a|N/A|N/A|{other}", f"2|RUNNING|None|c1|c1|N/A|N/A|{name}",
+            f"3|FAILED|x|c1|c1|N/A|N/A|{name}", f"4|PENDING|None||n/a|N/A|N/A|my {name}"]
+    steps = [f"2.0|c1|{name}", f"7.3|c2|{name}", f"7.4|c2|{other}", "7.batch|c2|batch"]
+    answers = {False: rows, True: steps}
+
+    def run(argv: list[str], *, timeout_seconds: float) -> Result:
+        assert timeout_seconds
+        return Result(0, "".join(f"{row}\n" for row in answers["-s" in argv]), "")
+
+    monkeypatch.setattr(slurm, "run", run)
+    assert slurm.Slurm(root="/h/root").sessions() == [
+        ("a", Job("2", RUNNING, node="c1")), ("a", Job("7.3", RUNNING, node="c2")),
+    ]
 
 
 @pytest.mark.parametrize("cut", range(0, len(RUNS), 7))
