@@ -15,9 +15,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_octal
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
@@ -46,6 +48,14 @@ class ActionModule(AccountAction):
             trust(cluster, files, arguments["record"])
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
         return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
+
+    def _cluster(self, task_vars: Mapping[str, Any]) -> Cluster:
+        """The cluster, once everything that the roles will be given has been checked too."""
+        refuse_octal({name: value for name, value in task_vars.items() if name.startswith(("hpc_", "jupyter_"))})
+        refused = refusal(task_vars, self._templar.template)
+        if refused is not None:
+            raise refused
+        return super()._cluster(task_vars)
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""

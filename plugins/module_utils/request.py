@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Mapping, Sequence
 
@@ -26,19 +27,22 @@ WARN_MINUTES = (30, 10, 5, 1)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:,@+=/&|*()\[\]-]{0,127}")
-_TIME = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")
-_MEMORY = re.compile(r"[1-9]\d{0,8}[KMGT]")
-_GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9]\d{0,3})")
+_TIME = re.compile(r"(?:(?P<days>[0-9]{1,3})-)?(?P<hours>[0-9]{1,4}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])")
+_MEMORY = re.compile(r"[1-9][0-9]{0,8}[KMGT]")
+_GPUS = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}:)?(?:0|[1-9][0-9]{0,3})")
 _MOST_WARNINGS = 20
-_COUNT = re.compile(r"[1-9]\d{0,5}")
-_SECONDS = re.compile(r"0|[1-9]\d{0,8}")
-_JOB = re.compile(r"[1-9]\d{0,11}")
-_NICE = re.compile(r"1?\d")
+_COUNT = re.compile(r"[1-9][0-9]{0,5}")
+_SECONDS = re.compile(r"0|[1-9][0-9]{0,8}")
+_JOB = re.compile(r"[1-9][0-9]{0,11}")
+_NICE = re.compile(r"1?[0-9]")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{1,253})?")
 _EXTRA_HINT = "Write one option a list item, such as --licenses=a:1"
 _OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "--job-name", "--parsable", "--array",
                 "--wait", "--chdir", "-o", "-e", "-J", "-a", "-W", "-D")
 """Scheduler options that this collection sets itself, or that would put secrets or other jobs in."""
+_OPTION = re.compile(r"-[A-Za-z]|--[A-Za-z]")
+_BUNDLE = re.compile(r"-[HhIkKOQsvV]+[oeJaWD]")
+"""Short options in one word, as in ``-Hofile``; those without a value may stand before another."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class Resources:
     mail_type: str = ""
     dependency: str = ""
     extra: tuple[str, ...] = ()
+
+
+RESOURCES = tuple(item.name for item in fields(Resources))
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def from_json(content: bytes) -> Request:
     try:
         data = json.loads(content.decode("utf-8"))
         return build(**data)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput("request.json", f"is not a request ({error})") from error
 
 
@@ -119,16 +126,16 @@ def build(
     wanted = build_resources(resources or {})
     return Request(
         session=session_name(session),
-        account=account,
-        cluster=cluster,
-        scheduler=scheduler,
+        account=_text("account", account),
+        cluster=_text("cluster", cluster),
+        scheduler=_text("scheduler", scheduler),
         resources=wanted,
         directory=check_directory(directory),
         offer=one_of("offer", offer, OFFERS),
         tls=one_of("tls", tls, TLS),
-        idle_seconds=_seconds("idle_seconds", idle_seconds),
+        idle_seconds=check_seconds(idle_seconds, name="idle_seconds"),
         warn_minutes=check_warn_minutes(warn_minutes),
-        startup_seconds=_seconds("startup_seconds", startup_seconds),
+        startup_seconds=check_seconds(startup_seconds, name="startup_seconds"),
         interface=check_interface(interface),
         nice=check_nice(nice),
         job=check_job(job, wanted),
@@ -137,10 +144,9 @@ def build(
 
 def build_resources(values: Mapping[str, Any]) -> Resources:
     """Checked ``Resources``; unknown names are refused, ``None`` means not asked for."""
-    known = [item.name for item in fields(Resources)]
     for name in values:
-        if name not in known:
-            raise BadInput(name, "is not a resource", hint=f"Known are: {', '.join(known)}")
+        if name not in RESOURCES:
+            raise BadInput(name, "is not a resource", hint=f"Known are: {', '.join(RESOURCES)}")
     given = {name: value for name, value in values.items() if value is not None}
     return Resources(**{name: _check_resource(name, value) for name, value in given.items()})
 
@@ -178,8 +184,8 @@ def time_seconds(value: str) -> int:
 
 def check_directory(value: str) -> str:
     """A start directory: absolute, or below the home directory with ``~/``, or empty for the home directory."""
-    if "\n" in value or "\0" in value:
-        raise BadInput("directory", "holds a line break or a NUL")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        raise BadInput("directory", f"{value!r} holds a control character, or is not UTF-8", hint="Rename it")
     if value and value != "~" and not value.startswith(("/", "~/")):
         raise BadInput("directory", f"{value!r} is relative", hint="Start it with / or ~/")
     return value
@@ -256,11 +262,14 @@ _RESOURCE_CHECKS = {
 
 def _extra_option(value: object) -> str:
     text = str(value)
-    if not text.startswith("-") or any(ord(char) < 32 for char in text):
+    if not _OPTION.match(text) or any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise BadInput("extra", f"{text!r} is not an option", hint=_EXTRA_HINT)
     option = text.split("=", 1)[0] if text.startswith("--") else text[:2]
-    if option in _OWN_OPTIONS:
+    # sbatch takes the beginning of a long option's name for the whole.
+    if any(own.startswith(option) for own in _OWN_OPTIONS):
         raise BadInput("extra", f"{option} is set by hpc.jupyter itself and cannot be given")
+    if _BUNDLE.match(text):
+        raise BadInput("extra", f"{text!r} has several options in one", hint=_EXTRA_HINT)
     return text
 
 
@@ -271,8 +280,15 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _seconds(name: str, value: object) -> int:
+def check_seconds(value: object, *, name: str = "seconds") -> int:
+    """A number of seconds."""
     return int(_matching(name, str(value), _SECONDS, "Write a number of seconds"))
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadInput(name, f"{value!r} is not text")
+    return value
 
 
 def _matching(name: str, value: str, pattern: re.Pattern[str], hint: str) -> str:

@@ -5,8 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+
+_OCTAL = re.compile(r"0[0-7_]+(?![0-9A-Za-z.:])")
+_VAULT = b"$ANSIBLE_VAULT;"
 
 
 def origins(variables: Mapping[str, Any]) -> dict[str, str]:
@@ -20,6 +28,85 @@ def origins(variables: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): place for name, place in found.items() if place}
 
 
+def place_of(error: BaseException | None) -> str:
+    """``FILE:LINE`` of what Ansible's ``error``, or one that led to it, complains about; empty if none says."""
+    try:
+        from ansible._internal._datatag._tags import Origin
+    except ImportError:
+        return ""
+    while error is not None:
+        thing = getattr(error, "obj", None)
+        found = _place(thing if isinstance(thing, Origin) else Origin.get_tag(thing))
+        if found:
+            return found
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def refuse_octal(variables: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` for a number with a leading 0, which YAML silently takes for an octal one."""
+    try:
+        from ansible._internal._datatag._tags import Origin
+    except ImportError:
+        return
+    for name, value in variables.items():
+        for number in _numbers(value):
+            text = _written(Origin.get_tag(number))
+            if text:
+                raise BadInput(
+                    str(name), f"{text} is not a decimal number; YAML reads it as {int(number)}",
+                    hint="Write it without the leading 0",
+                ).at(_place(Origin.get_tag(number)))
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int) and not isinstance(value, bool) and value > 7:
+        yield value
+
+
+def _written(origin: Any) -> str:
+    """The octal number that stands at ``origin``; empty for anything else."""
+    path, line, column = (getattr(origin, name, None) for name in ("path", "line_num", "col_num"))
+    if not (path and line and column):
+        return ""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = next(itertools.islice(stream, line - 1, None), "")
+    except (OSError, ValueError):
+        return ""
+    found = _OCTAL.match(text, column - 1)
+    return found[0] if found else ""
+
+
 def _place(origin: Any) -> str:
     path, number = getattr(origin, "path", None), getattr(origin, "line_num", None)
     return f"{path}:{number}" if path and number else str(path or "")
+
+
+def check_secrecy(name: str, value: Any) -> None:
+    """Raise ``BadInput`` if the rendered ``value`` of the secret ``name`` stands in clear where others can read it."""
+    try:
+        from ansible._internal._datatag._tags import Origin
+        from ansible.parsing.vault import VaultedValue
+    except ImportError:
+        return
+    path = getattr(Origin.get_tag(value), "path", None)
+    if path and not VaultedValue.is_tagged_on(value) and _is_open(path):
+        raise BadInput(
+            name, f"is in clear in {path}, which others can read",
+            hint=f"Encrypt it (ansible-vault encrypt_string --name {name}), or chmod 600 {path}",
+        )
+
+
+def _is_open(path: str) -> bool:
+    """Whether a file has no vault's content and is not its owner's alone; what is not there has no readers."""
+    try:
+        with open(path, "rb") as stream:
+            return bool(os.fstat(stream.fileno()).st_mode & 0o077) and stream.read(len(_VAULT)) != _VAULT
+    except OSError:
+        return False

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins, place_of, refuse_octal
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 ANYWAY = "jupyter_session_anyway"
@@ -31,15 +32,15 @@ _OTHER_FACTS = ("ansible_connection", "ansible_user")
 
 @dataclass(frozen=True)
 class Account:
-    """One person on one cluster; ``facts`` are the variables that count, ``problem`` why they cannot be read.
+    """One person on one cluster; ``facts`` are the variables that count, ``refused`` why they cannot be used.
 
     ``origins`` are the places where they were written, by name.
     """
 
     name: str
     facts: Mapping[str, Any]
-    problem: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+    refused: BadInput | None = None
 
     @property
     def goes_anyway(self) -> bool:
@@ -49,8 +50,8 @@ class Account:
     @property
     def cluster(self) -> Cluster:
         """The checked facts; raises ``BadInput``."""
-        if self.problem:
-            raise BadInput("inventory", f"{self.name}: {self.problem}")
+        if self.refused is not None:
+            raise self.refused
         return Cluster.from_facts(self.facts, account=self.name, origins=self.origins)
 
 
@@ -120,7 +121,7 @@ def load(sources: Sequence[str]) -> Inventory:
     except BadInput:
         raise
     except Exception as error:  # ansible raises classes of its own, and those of every plugin
-        raise BadInput("inventory", f"{', '.join(chosen)} cannot be read: {_first_line(error)}") from error
+        raise _unreadable(f"{', '.join(chosen)} cannot be read", error) from error
     return Inventory(chosen, accounts)
 
 
@@ -177,6 +178,7 @@ def play_environment() -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": others if others.startswith(root) else f"{root}:{others}",
         "ANSIBLE_HOME": os.environ.get("ANSIBLE_HOME") or ours,
         "ANSIBLE_LOCAL_TEMP": tempfile.gettempdir(),
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_LOCALHOST_WARNING": "False",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
@@ -211,10 +213,14 @@ def _account(host: Any, loader: Any, variables: Any) -> Account:
     templar = Templar(loader=loader, variables=known)
     wanted = {key: value for key, value in known.items() if key.startswith(_FACTS) or key in _OTHER_FACTS}
     try:
+        refuse_octal(wanted)
         facts = {str(key): _plain(templar.template(value)) for key, value in wanted.items()}
-        return Account(name, facts, origins=origins(wanted))
+    except BadInput as error:
+        return Account(name, {}, refused=error)
     except Exception as error:  # a template may raise anything  # noqa: BLE001
-        return Account(name, {}, problem=_first_line(error))
+        return Account(name, {}, refused=_unreadable(name, error))
+    refused = roles.refusal(known, templar.template)
+    return Account(name, facts, origins=origins(wanted), refused=refused)
 
 
 def is_true(value: object) -> bool:
@@ -231,6 +237,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     return next((kind(value) for kind in (int, float, str) if isinstance(value, kind)), value)
+
+
+def _unreadable(what: str, error: BaseException) -> BadInput:
+    return BadInput("inventory", f"{what}: {_first_line(error)}").at(place_of(error))
 
 
 def _first_line(error: BaseException) -> str:

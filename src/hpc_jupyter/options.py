@@ -9,11 +9,11 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 
 from hpc_jupyter.ports import Wanted
 
 _VARIABLE = re.compile(r"jupyter_[a-z][a-z0-9_]*")
-_SECRETS = ("jupyter_server_password",)
 _RESOURCES = (
     "time",
     "cpus",
@@ -81,7 +81,13 @@ def launch(
 
 def parse_variables(pairs: Sequence[str]) -> dict[str, str]:
     """``KEY=VALUE`` pairs as plain data; only the roles' own variables can be set."""
-    return dict(_parse_variable(pair) for pair in pairs)
+    given = dict(_parse_variable(pair) for pair in pairs)
+    try:
+        roles.check_names(given, all_ours=True)
+        roles.check_values(given)
+    except BadInput as error:
+        raise error.at("-e") from None
+    return given
 
 
 def _parse_variable(pair: str) -> tuple[str, str]:
@@ -95,7 +101,7 @@ def _parse_variable(pair: str) -> tuple[str, str]:
             hint="Role variables (jupyter_…) can; facts about the cluster and "
             "Ansible's own settings belong in the inventory",
         )
-    if key in _SECRETS:
+    if key in roles.SECRETS:
         raise BadInput(
             "-e",
             f"{key} is a secret, and others can read command lines",

@@ -64,7 +64,7 @@ def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
 def test_a_misspelt_variable_is_refused(home: Home, playbook: str) -> None:
     played = home.play(playbook, jupyter_access_kye="x")
     assert played.code != 0
-    assert "jupyter_access_kye is not a variable of this role; did you mean jupyter_access_key?" in played.out
+    assert "jupyter_access_kye: is not a variable of the roles. Did you mean jupyter_access_key?" in played.out
     assert not home.root.exists()
 
 

@@ -209,6 +209,7 @@ def test_what_cannot_be_is_refused_in_words(home: Home, variables: dict[str, obj
 def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
     given = home.path.parent / "secret.yml"
     given.write_text(json.dumps({**_existing(), "jupyter_server_password": PASSWORD}))
+    given.chmod(0o600)
     command = home.command("setup.yml", "-vvv", "--diff", "-e", f"@{given}")
     seen, out = [], home.path.parent / "out.txt"
     with out.open("wb") as stream:
