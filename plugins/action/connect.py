@@ -15,7 +15,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_octal
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_odd_numbers
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
@@ -51,7 +51,8 @@ class ActionModule(AccountAction):
 
     def _cluster(self, task_vars: Mapping[str, Any]) -> Cluster:
         """The cluster, once everything that the roles will be given has been checked too."""
-        refuse_octal({name: value for name, value in task_vars.items() if name.startswith(("hpc_", "jupyter_"))})
+        ours = ("hpc_", "jupyter_")
+        refuse_odd_numbers({name: value for name, value in task_vars.items() if name.startswith(ours)})
         refused = refusal(task_vars, self._templar.template)
         if refused is not None:
             raise refused

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+_LONGEST = 800
+"""Characters of a problem that are shown in full."""
+
 
 class HpcJupyterError(Exception):
     """An error whose text is meant for the user: what failed, where, and what to do."""
@@ -15,7 +18,7 @@ class BadInput(HpcJupyterError):
 
     def __init__(self, field: str, problem: str, *, hint: str = "") -> None:
         self.field = field
-        super().__init__(f"{field}: {problem}" + (f". {hint}" if hint else ""))
+        super().__init__(f"{field}: {_shortened(problem)}" + (f". {hint}" if hint else ""))
 
     def at(self, where: str) -> BadInput:
         """The same, with ``where`` the value was written, as ``FILE:LINE``, before it."""
@@ -46,3 +49,8 @@ class Busy(HpcJupyterError):
 
 class NotSetUp(HpcJupyterError):
     """The account lacks what the roles install."""
+
+
+def _shortened(problem: str) -> str:
+    """Without the middle of a value that would fill the screen."""
+    return problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST // 2]}…{problem[-_LONGEST // 4:]}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
-_OCTAL = re.compile(r"0[0-7_]+(?![0-9A-Za-z.:])")
+_NUMBER = re.compile(r"-?[0-9][0-9A-Za-z_:]*")
 _VAULT = b"$ANSIBLE_VAULT;"
 
 
@@ -43,8 +43,8 @@ def place_of(error: BaseException | None) -> str:
     return ""
 
 
-def refuse_octal(variables: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` for a number with a leading 0, which YAML silently takes for an octal one."""
+def refuse_odd_numbers(variables: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` for a number that YAML silently reads otherwise than a person: 0100, 2:00:00, 12_3."""
     try:
         from ansible._internal._datatag._tags import Origin
     except ImportError:
@@ -52,10 +52,10 @@ def refuse_octal(variables: Mapping[str, Any]) -> None:
     for name, value in variables.items():
         for number in _numbers(value):
             text = _written(Origin.get_tag(number))
-            if text:
+            if text not in ("", str(number)):
+                hint = "Write it without the leading 0" if text.startswith("0") else "Write it in quotes"
                 raise BadInput(
-                    str(name), f"{text} is not a decimal number; YAML reads it as {int(number)}",
-                    hint="Write it without the leading 0",
+                    str(name), f"{text} is not a decimal number; YAML reads it as {int(number)}", hint=hint
                 ).at(_place(Origin.get_tag(number)))
 
 
@@ -65,12 +65,12 @@ def _numbers(value: Any) -> Iterator[int]:
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from _numbers(item)
-    elif isinstance(value, int) and not isinstance(value, bool) and value > 7:
+    elif isinstance(value, int) and not isinstance(value, bool):
         yield value
 
 
 def _written(origin: Any) -> str:
-    """The octal number that stands at ``origin``; empty for anything else."""
+    """The number as it stands at ``origin``; empty if that cannot be read."""
     path, line, column = (getattr(origin, name, None) for name in ("path", "line_num", "col_num"))
     if not (path and line and column):
         return ""
@@ -79,7 +79,7 @@ def _written(origin: Any) -> str:
             text = next(itertools.islice(stream, line - 1, None), "")
     except (OSError, ValueError):
         return ""
-    found = _OCTAL.match(text, column - 1)
+    found = _NUMBER.match(text, column - 1)
     return found[0] if found else ""
 
 

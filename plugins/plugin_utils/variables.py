@@ -54,14 +54,14 @@ def specs() -> Mapping[str, Mapping[str, Any]]:
 def refusal(variables: Mapping[str, Any], render: Callable[[Any], Any]) -> BadInput | None:
     """What is wrong with the first bad one of the role variables among ``variables``, with where it was written.
 
-    ``render`` resolves templates. What cannot be rendered yet, such as what a later task registers, is left to the play.
+    ``render`` resolves templates. What cannot be rendered yet, such as what a later task registers, the play will see.
     """
     ours = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
     try:
         check_names(ours)
-        for name in ours:
+        for name, value in ours.items():
             with contextlib.suppress(_NotYet):
-                _check_rendered(name, _rendered(ours[name], render))
+                _check_rendered(name, _rendered(value, render))
     except BadInput as error:
         return error.at(origins(ours).get(error.field, ""))
     return None

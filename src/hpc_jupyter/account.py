@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins, place_of, refuse_octal
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins, place_of, refuse_odd_numbers
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 ANYWAY = "jupyter_session_anyway"
@@ -213,7 +213,7 @@ def _account(host: Any, loader: Any, variables: Any) -> Account:
     templar = Templar(loader=loader, variables=known)
     wanted = {key: value for key, value in known.items() if key.startswith(_FACTS) or key in _OTHER_FACTS}
     try:
-        refuse_octal(wanted)
+        refuse_odd_numbers(wanted)
         facts = {str(key): _plain(templar.template(value)) for key, value in wanted.items()}
     except BadInput as error:
         return Account(name, {}, refused=error)
