@@ -86,8 +86,19 @@ def _write(path: Path, text: str) -> None:
         stream.write(text)
 
 
+def left_behind(directory: Path) -> list[Path]:
+    """The pages that should have been removed by now: the process that was to do it was killed."""
+    return [path for path in sorted(directory.glob("open-*.html")) if _age_seconds(path) > _KEEP_SECONDS]
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _remove_old(directory: Path) -> None:
-    for path in directory.glob("open-*.html"):
+    for path in left_behind(directory):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _KEEP_SECONDS:
-                path.unlink()
+            path.unlink()

@@ -123,9 +123,14 @@ def restart(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return _show(context, command.run(context, account, values["session"]))
 
 
-@cli.command(short_help="End a session.", epilog=_examples("hpc-jupyter stop alice@lab"))
-@decorators.account
+@cli.command(
+    short_help="End a session, or all.",
+    epilog=_examples("hpc-jupyter stop alice@lab", "hpc-jupyter stop alice@lab --all"),
+)
+@click.argument("account", required=False, default="")
 @decorators.session
+@click.option("--all", "every", is_flag=True, help="All sessions and jobs of ACCOUNT; without one, of every account.")
+@decorators.yes
 @decorators.common
 @click.pass_context
 def stop(ctx: click.Context, /, account: str, **values: Any) -> Exit:
@@ -133,7 +138,31 @@ def stop(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import stop as command
 
     context = _context(ctx, values)
+    is_named = ctx.get_parameter_source("session") is not click.core.ParameterSource.DEFAULT
+    command.check(account, every=values["every"], is_named=is_named)
+    if values["every"]:
+        return _show(context, command.run_all(context, account, yes=values["yes"]))
     return _show(context, command.run(context, account, values["session"]))
+
+
+@cli.command(
+    short_help="Remove what ended sessions have left.",
+    epilog=_examples("hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"),
+)
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@click.option("--dry-run", "--check", is_flag=True, help="Only say what would be removed.")
+@decorators.yes
+@decorators.common
+@click.pass_context
+def clean(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
+    """Remove what is dead, on accounts and here: records and logs of ended sessions, and what killed processes left.
+
+    Says what it is and asks first. Nothing that runs is touched.
+    """
+    from hpc_jupyter.commands import clean as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, accounts, dry_run=values["dry_run"], yes=values["yes"]))
 
 
 @cli.command(short_help="Show the end of a session's log.", epilog=_examples("hpc-jupyter logs alice@lab --lines 200"))
@@ -178,6 +207,20 @@ def login(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 
     context = _context(ctx, values)
     return _show(context, command.run(context, account))
+
+
+@cli.command(
+    short_help="End what login has opened.", epilog=_examples("hpc-jupyter logout alice@lab", "hpc-jupyter logout")
+)
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@decorators.common
+@click.pass_context
+def logout(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
+    """End the logins of accounts, by default of all, and the connections on them; sessions go on."""
+    from hpc_jupyter.commands import logout as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, accounts))
 
 
 @cli.command(

@@ -33,6 +33,9 @@ account = click.argument("account", metavar="ACCOUNT")
 session = click.option("--session", default="default", show_default=True, metavar="NAME", help="Which session.")
 
 
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
 def connection(function: F) -> F:
     options = (
         click.option(

@@ -41,7 +41,10 @@ class Step:
 
 @dataclass(frozen=True)
 class HostResult:
-    """What came of one account: the last session named, all sessions seen; why it failed, how, and in which action."""
+    """What came of one account: the last session named, all sessions seen; why it failed, how, and in which action.
+
+    ``told`` is what modules say besides, by name: ``leftovers``, ``untold``, ``removed``, ``stopped``.
+    """
 
     account: str
     session: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class HostResult:
     log_tail: tuple[str, ...] = ()
     failed_action: str = ""
     kind: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,21 +157,37 @@ def _private_directory() -> Iterator[Path]:
 
 def clean_up_after_the_dead() -> None:
     """Remove what runs that were killed have left in the temporary directory."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            _remove_if_left(path)
+    for path in left_behind():
+        remove_left_behind(path)
 
 
-def _remove_if_left(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def left_behind() -> list[Path]:
+    """The directories of runs that were killed."""
+    return [path for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")) if _if_left(path, bool)]
+
+
+def remove_left_behind(path: Path) -> bool:
+    """Remove what a killed run has left; whether it was that, and is gone now."""
+    return _if_left(path, lambda left: shutil.rmtree(left, ignore_errors=True)) and not path.exists()
+
+
+def _if_left(path: Path, act: Callable[[Path], object]) -> bool:
+    """Whether ``path`` is a directory of ours whose run was killed; ``act`` on it, while nobody else can."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
     try:
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _YOUNG_SECONDS:
-            return
+            return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
+        act(path)
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
+    return True
 
 
 def _unsafe(value: Any) -> Any:
@@ -283,6 +303,7 @@ class _Reader:
             log_tail=tuple(result.get("log_tail", ())) if failed else known.log_tail,
             failed_action=action if failed else known.failed_action,
             kind=str(result.get("kind", "")) if failed else known.kind,
+            told={**known.told, **{key: result[key] for key in _TOLD if key in result}},
         )
 
     def result(self, *, succeeded: bool, interrupted: bool) -> PlayResult:
@@ -292,6 +313,7 @@ class _Reader:
         return PlayResult(succeeded, dict(self._hosts), message=message, interrupted=interrupted)
 
 
+_TOLD = ("leftovers", "untold", "removed", "stopped")
 _KINDS = {
     "playbook_on_task_start": "start",
     "runner_on_ok": "ok",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
+from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
 
 from hpc_jupyter.exits import Exit
@@ -26,7 +27,7 @@ class Hints:
 
         sources = [word for source in self.inventory for word in ("-i", source)]
         session = [] if self.session == "default" else ["--session", self.session]
-        return shlex.join(["hpc-jupyter", *sources, verb, self.account, *session])
+        return shlex.join(["hpc-jupyter", *sources, verb, *([self.account] if self.account else []), *session])
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class Done:
     session: str
     changed: bool
     text: str
+    sessions: tuple[str, ...] = ()
     code = Exit.OK
 
     def to_json(self) -> Any:
         """The object that ``--json`` prints."""
-        return {"account": self.account, "session": self.session, "changed": self.changed, "message": self.text}
+        which: dict[str, Any] = {"sessions": list(self.sessions)} if self.sessions else {"session": self.session}
+        return {"account": self.account, **which, "changed": self.changed, "message": self.text}
 
     def lines(self) -> list[str]:
         """What happened."""
@@ -83,44 +86,142 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """A connection to ``session`` that the process ``pid`` of this computer holds; it mends it if it is not ``up``."""
+
+    session: str
+    port: int
+    pid: int
+    up: bool
+
+    def words(self) -> str:
+        """For the end of a session's line."""
+        return f"connected here on port {self.port}" if self.up else f"reconnecting here (process {self.pid})"
+
+
+@dataclass(frozen=True)
 class AccountStatus:
-    """The sessions of one account, or why they cannot be seen. ``ports`` are those this machine connects."""
+    """The sessions of one account, or why they cannot be seen, and what earlier ones have left.
+
+    ``connections`` are those of this computer. ``leftovers`` have the command that removes them as ``remedy``.
+    ``untold`` is why it cannot be told which jobs there are.
+    """
 
     account: str
     sessions: tuple[Mapping[str, Any], ...] = ()
-    ports: tuple[tuple[str, int], ...] = ()
+    connections: tuple[Holding, ...] = ()
+    leftovers: tuple[Mapping[str, Any], ...] = ()
+    untold: str = ""
     problem: str = ""
 
+    def to_json(self) -> Any:
+        """Its part of what ``--json`` prints."""
+        return {**asdict(self), "ports": {item.session: item.port for item in self.connections if item.up}}
+
     def lines(self) -> list[str]:
-        """One line a session."""
+        """One line a session, one a leftover."""
+        return [*self._head(), *self._left()]
+
+    def _head(self) -> list[str]:
         if self.problem:
-            return [f"{self.account}: {self.problem}"]
-        if not self.sessions:
-            return [f"{self.account}: no session"]
-        return [self._line(session) for session in self.sessions]
+            here = [f"{self.account} {item.session}: {item.words()}" for item in self.connections]
+            return [f"{self.account}: {self.problem}", *here]
+        untold = [f"{self.account}: cannot tell which jobs there are: {self.untold}"] if self.untold else []
+        sessions = [self._line(session) for session in self.sessions]
+        return [*sessions, *untold] or [f"{self.account}: no session"]
 
     def _line(self, session: Mapping[str, Any]) -> str:
-        port = dict(self.ports).get(str(session["session"]), 0)
-        here = f"; connected here on port {port}" if port else ""
-        return f"{line(session)}{here}"
+        name = str(session["session"])
+        here = [item.words() for item in self.connections if item.session == name]
+        dead = [f"removed by: {item['remedy']}" for item in self.leftovers if _is_of(item, name)]
+        return "; ".join([line(session), *here, *dead])
+
+    def _left(self) -> list[str]:
+        """What has no line yet: a session that has ended has one already."""
+        known = [str(session["session"]) for session in self.sessions]
+        return [left_line(item) for item in self.leftovers if not any(_is_of(item, name) for name in known)]
+
+
+def _is_of(leftover: Mapping[str, Any], session: str) -> bool:
+    return (leftover["kind"], leftover["session"]) == ("session", session)
+
+
+def left_line(leftover: Mapping[str, Any]) -> str:
+    """A leftover: what it is, since when, and what removes it."""
+    verb = "ended" if leftover["verb"] == "stop" else "removed"
+    return f"  left over: {leftover_line(leftover)}; {verb} by: {leftover['remedy']}"
 
 
 @dataclass(frozen=True)
 class Status:
-    """The sessions of several accounts."""
+    """The sessions of several accounts; ``leftovers`` are those of no account."""
 
     accounts: tuple[AccountStatus, ...]
+    leftovers: tuple[Mapping[str, Any], ...] = ()
     code: Exit = Exit.OK
 
     def to_json(self) -> Any:
         """The object that ``--json`` prints."""
-        return {"accounts": [{**asdict(item), "ports": dict(item.ports)} for item in self.accounts]}
+        return {"accounts": [item.to_json() for item in self.accounts], "leftovers": list(self.leftovers)}
 
     def lines(self) -> list[str]:
         """All of them."""
-        if not self.accounts:
+        if not self.accounts and not self.leftovers:
             return ["This computer has used no account yet. Name one: hpc-jupyter status ACCOUNT"]
-        return [line for item in self.accounts for line in item.lines()]
+        return [*(line for item in self.accounts for line in item.lines()), *map(left_line, self.leftovers)]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was, or would be, removed; each leftover with the ``account`` that it is of.
+
+    ``kept`` are those that were in use when they were to be removed, ``jobs`` run without a record: ``stop`` ends them.
+    ``problems`` are accounts that could not be looked at.
+    """
+
+    removed: tuple[Mapping[str, Any], ...] = ()
+    kept: tuple[Mapping[str, Any], ...] = ()
+    jobs: tuple[Mapping[str, Any], ...] = ()
+    problems: tuple[str, ...] = ()
+    dry_run: bool = False
+    code: Exit = Exit.OK
+
+    def to_json(self) -> Any:
+        """The object that ``--json`` prints."""
+        parts = {"removed": self.removed, "kept": self.kept, "jobs": self.jobs, "problems": self.problems}
+        return {**{name: list(part) for name, part in parts.items()}, "dry_run": self.dry_run}
+
+    def lines(self) -> list[str]:
+        """What happened."""
+        verb = "Would remove" if self.dry_run else "Removed"
+        removed = [f"{verb} {clean_line(item)}" for item in self.removed]
+        kept = [f"Not removed, as it may be in use: {clean_line(item)}" for item in self.kept]
+        jobs = [f"Not ended: {clean_line(item)}; ended by: {item['remedy']}" for item in self.jobs]
+        return [*(removed or ["Nothing to do" if not kept else "Nothing was removed"]), *kept, *jobs, *self.problems]
+
+
+def clean_line(leftover: Mapping[str, Any]) -> str:
+    """A leftover and the account that it is of."""
+    of = f"{leftover['account']}: " if leftover.get("account") else ""
+    return f"{of}{leftover_line(leftover)}"
+
+
+@dataclass(frozen=True)
+class Several:
+    """Something was done for several accounts, or there was ``nothing`` to do; ``problems`` say where it failed."""
+
+    accounts: tuple[Done, ...]
+    nothing: str
+    problems: tuple[str, ...] = ()
+    code: Exit = Exit.OK
+
+    def to_json(self) -> Any:
+        """The object that ``--json`` prints."""
+        return {"accounts": [item.to_json() for item in self.accounts], "problems": list(self.problems)}
+
+    def lines(self) -> list[str]:
+        """One line an account."""
+        return [*(item.text for item in self.accounts), *self.problems] or [self.nothing]
 
 
 @dataclass(frozen=True)

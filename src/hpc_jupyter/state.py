@@ -61,7 +61,7 @@ class Store:
     def read(self, session: str) -> Held:
         """What is known of ``session``; what cannot be read is not known."""
         try:
-            data = json.loads(self._path(session).read_text(encoding="utf-8"))
+            data = json.loads(self.path(session).read_text(encoding="utf-8"))
             return Held(
                 port=int(data["port"]),
                 holder=Process(**data["holder"]),
@@ -78,7 +78,7 @@ class Store:
 
     def write(self, session: str, held: Held) -> None:
         """Remember ``held``, in a 0600 file."""
-        write_private(str(self._path(session)), json.dumps(asdict(held)).encode() + b"\n")
+        write_private(str(self.path(session)), json.dumps(asdict(held)).encode() + b"\n")
 
     def release(self, session: str) -> None:
         """Nobody holds the forward any more; the port is kept for next time."""
@@ -145,12 +145,19 @@ class Store:
         """Where a background holder writes."""
         return self.directory / f"{session}.log"
 
-    def _path(self, session: str) -> Path:
+    def path(self, session: str) -> Path:
+        """Where it is kept what this machine knows of ``session``."""
         return self.directory / f"{session}{_SUFFIX}"
 
 
 _SUFFIX = ".session.json"
 _ROUTE = "route"
+
+
+def logged_in_accounts() -> list[str]:
+    """The accounts whose login connection has a socket here."""
+    base = os.path.dirname(state_directory("account"))
+    return sorted(path.parent.name for path in Path(base).glob("*/control"))
 
 
 def known_accounts() -> list[str]:

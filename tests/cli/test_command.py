@@ -23,10 +23,12 @@ EXAMPLES = {
     "disconnect": ["hpc-jupyter disconnect alice@lab"],
     "status": ["hpc-jupyter status", "hpc-jupyter status alice@lab --json"],
     "restart": ["hpc-jupyter restart alice@lab"],
-    "stop": ["hpc-jupyter stop alice@lab"],
+    "stop": ["hpc-jupyter stop alice@lab", "hpc-jupyter stop alice@lab --all"],
+    "clean": ["hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"],
     "logs": ["hpc-jupyter logs alice@lab --lines 200"],
     "accounts": ["hpc-jupyter accounts"],
     "login": ["hpc-jupyter login alice@lab"],
+    "logout": ["hpc-jupyter logout alice@lab", "hpc-jupyter logout"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
     "kit": ["hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"],
     "ca": ["hpc-jupyter ca make", "hpc-jupyter ca show", "hpc-jupyter ca install"],
@@ -126,6 +128,14 @@ def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str
         (
             ["launch", "alice@lab", "-e", "x"], Exit.BAD_INPUT,
             "hpc-jupyter: -e: 'x' is not KEY=VALUE. Write for example -e jupyter_session_nodes=2\n",
+        ),
+        (
+            ["stop", "alice@lab", "--all", "--session", "b"], Exit.BAD_INPUT,
+            "hpc-jupyter: --session: names one session, and --all means all of them. Leave one of them out\n",
+        ),
+        (
+            ["stop"], Exit.BAD_INPUT,
+            "hpc-jupyter: ACCOUNT: is missing. Name one, or add --all to end the sessions of every account\n",
         ),
         (
             ["launch", "local", "--port", "8888"], Exit.BAD_INPUT,

@@ -191,6 +191,7 @@ def _running(command: str) -> bool:
     return command in shown.stdout.splitlines()
 
 
+@pytest.mark.rows("T20")
 def test_what_a_killed_run_left_is_removed_at_the_next_start(temporary: Path) -> None:
     old, live, others = (temporary / f"hpc-jupyter-play-{name}" for name in ("old", "live", "link"))
     old.mkdir()

@@ -164,6 +164,7 @@ def test_a_port_that_is_taken_is_left_for_the_next_one_when_riding(lan: World) -
             squatter.accept()
 
 
+@pytest.mark.rows("F26", "F27")
 def test_what_a_killed_holder_left_on_the_master_is_taken_away(lan: World) -> None:
     link = connect(lan)
     store = lan.connector.store

@@ -1,13 +1,25 @@
-"""``stop``: end a session."""
+"""``stop``: end a session, or all of them."""
 
 from __future__ import annotations
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 
+from hpc_jupyter.ask import agreed
 from hpc_jupyter.context import Context
-from hpc_jupyter.results import Done
-from hpc_jupyter.state import Store
+from hpc_jupyter.errors import exit_code
+from hpc_jupyter.exits import Exit
+from hpc_jupyter.results import Done, Several
+from hpc_jupyter.state import Store, known_accounts
 from hpc_jupyter.watch import play
+
+
+def check(name: str, *, every: bool, is_named: bool) -> None:
+    """Refuse what leaves open which sessions are meant; ``is_named`` is whether one was named."""
+    if every and is_named:
+        raise BadInput("--session", "names one session, and --all means all of them", hint="Leave one of them out")
+    if not name and not every:
+        raise BadInput("ACCOUNT", "is missing", hint="Name one, or add --all to end the sessions of every account")
 
 
 def run(context: Context, name: str, session: str) -> Done:
@@ -24,3 +36,40 @@ def run(context: Context, name: str, session: str) -> Done:
         else (f"There is no session {session} of {name} to stop")
     )
     return Done(account=name, session=session, changed=result.changed, text=text)
+
+
+def run_all(context: Context, name: str, *, yes: bool) -> Several:
+    """Every session of one account; without a name of every account that was used here, if the person agrees."""
+    names = [name] if name else [each for each in known_accounts() if each in context.accounts.accounts]
+    for each in names:
+        context.account(each)
+    if not name and names:
+        question = f"Stop every session of {', '.join(names)}? What is not saved in them is lost."
+        otherwise = f"Name an account, or add it to stop every session of {', '.join(names)}"
+        if not agreed(question, yes=yes, otherwise=otherwise):
+            return Several((), nothing="Nothing was stopped")
+    return _several([_all_of(context, each) for each in names])
+
+
+def _several(answers: list[Done | HpcJupyterError]) -> Several:
+    done = tuple(each for each in answers if isinstance(each, Done))
+    problems = [each for each in answers if isinstance(each, HpcJupyterError)]
+    if problems and not done and len(problems) == 1:
+        raise problems[0]
+    code = exit_code(problems[0]) if problems else Exit.OK
+    return Several(done, "This computer has used no account yet", tuple(str(each) for each in problems), code)
+
+
+def _all_of(context: Context, name: str) -> Done | HpcJupyterError:
+    """What was stopped of one account; its failure, which does not keep the others."""
+    try:
+        context.access(name)
+        context.progress.now(f"Stopping all sessions of {name}")
+        stopped = tuple(play(context, "hpc.jupyter.stop", name, {"jupyter_session_every": True}).told["stopped"])
+    except HpcJupyterError as error:
+        return error
+    store = Store(name)
+    for session in store.sessions():
+        store.end(session)
+    text = f"Stopped {', '.join(stopped)} of {name}" if stopped else f"There is no session of {name} to stop"
+    return Done(account=name, session="", changed=bool(stopped), text=text, sessions=stopped)
