@@ -59,7 +59,8 @@ def make_directory(session: str, *, temporary: Iterable[str], home: str) -> Node
     One that a killed supervisor of the same session left there is removed.
     """
     refused = []
-    for base in temporary:
+    # Without links on the way: whose they are, they could lead elsewhere later.
+    for base in map(os.path.realpath, temporary):
         problem = unfit(base, home=home)
         if problem:
             refused.append(f"{base}: {problem}")

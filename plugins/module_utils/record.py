@@ -134,7 +134,7 @@ def parse(content: bytes, *, path: str) -> Record | None:
     """The record in ``content``, or ``None`` if it is torn or not a record."""
     try:
         data = json.loads(content.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         return None

@@ -127,7 +127,7 @@ def recorded(account: Account, name: str) -> Record:
 def token_of(account: Account, name: str) -> str:
     """The session's token."""
     with open(account.layout.session(name).token, encoding="ascii") as stream:
-        return stream.read()
+        return stream.read().strip()
 
 
 def line(view: View) -> str:

@@ -21,7 +21,7 @@ MEMORY_KIB, PASSES, LANES = 10240, 10, 8
 """What ``jupyter server password`` takes; more work than OWASP's minimum for argon2id."""
 
 _ARGON2ID = re.compile(
-    r"\$argon2id\$v=19\$m=[1-9]\d{0,8},t=[1-9]\d{0,8},p=[1-9]\d{0,8}\$(?P<salt>[A-Za-z0-9+/]+)\$(?P<sum>[A-Za-z0-9+/]+)"
+    r"\$argon2id\$v=19\$m=[1-9][0-9]{0,8},t=[1-9][0-9]{0,8},p=[1-9][0-9]{0,8}\$(?P<salt>[A-Za-z0-9+/]+)\$(?P<sum>[A-Za-z0-9+/]+)"
 )
 _SUM_LENGTHS = (22, 32, 43, 64, 86)
 """Characters of 16, 24, 32, 48 and 64 bytes; anything else was cut off."""

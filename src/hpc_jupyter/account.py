@@ -202,7 +202,15 @@ def _give_vault_secrets(loader: Any) -> None:
         return
     from ansible.cli import CLI
 
+    for name in (*identities, constants.DEFAULT_VAULT_PASSWORD_FILE):
+        _check_password_file(str(name or "").rpartition("@")[2])
     loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=identities, auto_prompt=False))
+
+
+def _check_password_file(path: str) -> None:
+    """Programs that print the password may be read by anyone."""
+    if os.path.isfile(path) and not os.access(path, os.X_OK) and os.stat(path).st_mode & 0o077:
+        raise BadInput("vault password file", f"{path} is open to others", hint=f"Close it: chmod 600 {path}")
 
 
 def _account(host: Any, loader: Any, variables: Any) -> Account:

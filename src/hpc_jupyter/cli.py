@@ -287,6 +287,9 @@ def _connection_of(values: dict[str, Any]) -> Connection:
 
 
 def _new_password() -> str:
+    from hpc_jupyter.options import check_terminal
+
+    check_terminal("--password")
     return str(click.prompt("Password for JupyterLab", hide_input=True, confirmation_prompt=True, err=True))
 
 
@@ -329,7 +332,7 @@ def _run(arguments: list[str]) -> int:
         click.echo(error.format_message())
         return Exit.OK
     except click.ClickException as error:
-        error.show()
+        _explain(error, arguments)
         return Exit.BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nInterrupted", err=True)
@@ -338,6 +341,13 @@ def _run(arguments: list[str]) -> int:
         raise
     except BaseException as error:  # noqa: BLE001
         return _failed(error)
+
+
+def _explain(error: click.ClickException, arguments: list[str]) -> None:
+    """What click says; it would repeat a password that somebody has typed behind the option."""
+    if any(argument.partition("=")[0] == "--password" for argument in arguments):
+        error = click.UsageError("--password takes no value, which others could read: the password is asked for")
+    error.show()
 
 
 def _failed(error: BaseException) -> int:

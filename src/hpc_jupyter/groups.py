@@ -43,7 +43,9 @@ def examples(*lines: str) -> str:
 def context_of(ctx: click.Context, values: dict[str, Any]) -> Context:
     """What every command gets, from options that may stand before and after its name."""
     from hpc_jupyter.context import Context
+    from hpc_jupyter.options import check_home
 
+    check_home()
     before = ctx.find_root().obj
     return Context(
         inventory=(*before["inventory"], *values["inventory"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +79,25 @@ def launch(
     variables.update(parse_variables(extra_variables))
     variables["jupyter_session_name"] = name
     return Launch(session=name, variables=variables, connection=connection or Connection())
+
+
+def check_home() -> None:
+    """Raise ``BadInput`` where ``~`` means no directory: files would land wherever we are."""
+    home = os.path.expanduser("~")
+    if os.environ.get("HOME") == "" or not os.path.isabs(home):
+        raise BadInput("HOME", "is not set, and nobody knows this user's home directory", hint="Set it")
+
+
+def check_terminal(option: str) -> None:
+    """Raise ``BadInput`` where there is nobody who could type."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        if not sys.stdin.isatty():
+            raise BadInput(
+                option, "is typed on a terminal, and there is none",
+                hint="Run it in one, or put the secret into the inventory with ansible-vault",
+            ) from None
 
 
 def parse_variables(pairs: Sequence[str]) -> dict[str, str]:

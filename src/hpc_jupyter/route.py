@@ -17,6 +17,8 @@ LISTENS = "hpc-jupyter-forward-listens"
 """What ssh prints, by ``LocalCommand``, once it has logged in and its listener is there."""
 
 _HOST = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
+_LOOPS = re.compile(r"(?i)(?:ip6-)?localhost(?:\..*)?|127\.[0-9.]+|0")
+"""Names that mean another host on every host."""
 _PORT = r"[1-9][0-9]{0,4}"
 _SOCKET = r"/[A-Za-z0-9._/-]{1,106}"
 _FIELDS = {
@@ -100,6 +102,8 @@ def plan(
     name = name or plain.route_of(asdict(record), local=cluster.local, wanted=cluster.route)
     for field in (*_NEEDED[name], "tls_sha256"):
         _check(field, str(getattr(record, field)), record)
+    if record.scheduler != "none" and "node" in _NEEDED[name] and _LOOPS.fullmatch(record.node):
+        raise _not_right("node", record.node, record)
     try:
         way = plain.way(
             asdict(record), local=cluster.local, config=config, port=port, cluster=cluster.name, route=name, host=host,
@@ -131,7 +135,11 @@ def _hardened(forward: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check(field: str, value: str, record: Record) -> None:
     if _FIELDS[field].fullmatch(value) is None or "/../" in value:
-        raise NoForward(
-            f"the record of session {record.session} of {record.account} has {field} {value!r}, which cannot be right. "
-            f"Stop it and launch it again: hpc-jupyter stop {record.account}"
-        )
+        raise _not_right(field, value, record)
+
+
+def _not_right(field: str, value: str, record: Record) -> NoForward:
+    return NoForward(
+        f"the record of session {record.session} of {record.account} has {field} {value!r}, which cannot be right. "
+        f"Stop it and launch it again: hpc-jupyter stop {record.account}"
+    )

@@ -26,6 +26,7 @@ def hashed() -> str:
     return password.password_hash(PASSWORD)
 
 
+@pytest.mark.rows("B31")
 @pytest.mark.parametrize("given", [PASSWORD, "  outer space kept ", "grüße aus köln", "短いパスワードではありません"])
 def test_jupyter_itself_accepts_the_hash(given: str) -> None:
     made = password.password_hash(given)
@@ -54,6 +55,7 @@ def test_two_hashes_of_one_password_differ(hashed: str) -> None:
     assert password.password_hash(PASSWORD) != hashed
 
 
+@pytest.mark.rows("B32")
 def test_a_decomposed_password_is_composed() -> None:
     composed = unicodedata.normalize("NFC", "schlüsselbrett")
     assert password.check_password(unicodedata.normalize("NFD", composed)) == composed
@@ -62,9 +64,9 @@ def test_a_decomposed_password_is_composed() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("", "is empty"),
+        pytest.param("", "is empty", marks=pytest.mark.rows("B28")),
         (123456789012, "is not text. Write it in quotes"),
-        ("elevenchars", "has fewer than 12 characters"),
+        pytest.param("elevenchars", "has fewer than 12 characters", marks=pytest.mark.rows("B29")),
         ("u\u0308" * 11, "has fewer than 12 characters"),
         ("twelve chars\n", "holds a line break, a NUL or another control character, which no login form can send"),
         ("twelve\0chars", "holds a line break, a NUL or another control character, which no login form can send"),

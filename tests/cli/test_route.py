@@ -117,10 +117,11 @@ def test_routes_are_tried_in_order(cluster: Cluster, record: Record, remembered:
         (CLUSTER, RECORD, {"socket": "/" + "a" * 107}),
         (CLUSTER, RECORD, {"node": ""}),
         (CLUSTER, RECORD, {"node": "-oProxyCommand=x"}),
+        *[pytest.param(CLUSTER, RECORD, {"node": name}, marks=pytest.mark.rows("B60"))
+          for name in ("localhost", "LocalHost.localdomain", "127.0.0.1", "ip6-localhost")],
         (CLUSTER, RECORD, {"node": "c2;id"}),
-        (CLUSTER, RECORD, {"base_url": ""}),
-        (CLUSTER, RECORD, {"base_url": "//evil.example/"}),
-        (CLUSTER, RECORD, {"base_url": "/a/../b/"}),
+        *[pytest.param(CLUSTER, RECORD, {"base_url": url}, marks=pytest.mark.rows("B64"))
+          for url in ("", "x", "//evil.example/", "//x", "..", "/../", "/a/../b/", "/a")],
         (CLUSTER, RECORD, {"base_url": "/a\r\nHost: x/"}),
         (CLUSTER, LAN, {"address": "10.0.0.2:22"}),
         (CLUSTER, LAN, {"address": "node.evil"}),

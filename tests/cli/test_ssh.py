@@ -8,6 +8,7 @@ import socket
 import subprocess
 from dataclasses import replace
 
+import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
 
@@ -38,6 +39,7 @@ def test_any_of_several_pins_will_do(way: Way) -> None:
     assert way.open()
 
 
+@pytest.mark.rows("B61")
 def test_pin_of_another_kind_chooses_the_key(way: Way) -> None:
     rsa = replace(way.login.pin("rsa"), kind="RSA")
     way.write(host_keys=((GATE, (way.gate.pin(),)), (LOGIN, (rsa,))))

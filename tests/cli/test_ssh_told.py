@@ -12,6 +12,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Gateway
 from tests.cli.ssh_servers import GATE, LOGIN, ME, WRONG, Server, Way, free_port
 
 
+@pytest.mark.rows("B61")
 def test_wrong_pin_at_the_gateway(way: Way) -> None:
     presented = way.gate.pin()
     assert way.failure(host_keys=((GATE, (WRONG,)), (LOGIN, (way.login.pin(),)))) == (
@@ -68,6 +69,7 @@ def _strange_key(server: Server) -> None:
     server.start()
 
 
+@pytest.mark.rows("B12")
 @pytest.mark.parametrize(("name", "label"), [("gate", f"gateway {GATE}"), ("login", f"login host {LOGIN}")])
 def test_key_not_accepted(way: Way, name: str, label: str) -> None:
     _strange_key(way.gate if name == "gate" else way.login)

@@ -96,24 +96,28 @@ def test_resources_reach_the_scheduler(alice: Laptop, lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
+        pytest.param(
             ["-e", "jupyter_session_partition=nosuch"],
             "Slurm refused the job: invalid partition specified: nosuch; "
             "Batch job submission failed: Invalid partition name specified",
+            marks=pytest.mark.rows("B44"),
         ),
-        (
+        pytest.param(
             ["-e", "jupyter_session_time=2-00:00:00"],
             # Slurm says PartitionConfig for a moment, then PartitionTimeLimit.
             "the job can never start (Partition",
+            marks=pytest.mark.rows("B42"),
         ),
-        (
+        pytest.param(
             ["-e", "jupyter_session_time=1:60"],
-            "time: '1:60' is not a walltime. Write [D-]H:MM:SS in quotes, "
+            "jupyter_session_time: '1:60' is not a walltime. Write [D-]H:MM:SS in quotes, "
             'such as "2:00:00" for two hours or "1-12:00:00" for a day and a half',
+            marks=pytest.mark.rows("B42"),
         ),
-        (
+        pytest.param(
             ["-e", "jupyter_session_directory=/nowhere"],
             "directory: /nowhere is not a directory on login1",
+            marks=pytest.mark.rows("B21"),
         ),
     ],
 )

@@ -26,7 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import deta
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Order, Scheduler
 
 _NAME = re.compile(r"hpc-jupyter-(?P<session>.+)-[0-9a-f]{6}")
-_ID = re.compile(r"(?P<pid>[1-9]\d*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<host>.+)")
+_ID = re.compile(r"(?P<pid>[1-9][0-9]*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<host>.+)")
 _COMMAND = re.compile(
     r"(?:^|[ /])(?:job\.sh|hpc-session supervise) (?P<root>/.*)/sessions/(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*) \d+"
 )

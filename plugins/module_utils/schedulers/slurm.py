@@ -40,8 +40,8 @@ _STEP_LOOK_SECONDS = 0.3
 _STEP_GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 _FORMAT = "%i|%T|%r|%N|%B|%S|%e|%j"
-_ROW = re.compile(r"\d+(?:[_+][\d\[\],-]+)?\|")
-_ID = re.compile(r"(\d+)(?:;[\w.-]+)?")
+_ROW = re.compile(r"[0-9]+(?:[_+][0-9\[\],-]+)?\|")
+_ID = re.compile(r"([0-9]+)(?:;[\w.-]+)?")
 _UNCLEAR = ("timed out", "unable to contact slurm controller", "connection", "communication", "zero bytes")
 _PHASES = {
     "PENDING": PENDING, "CONFIGURING": PENDING, "REQUEUED": PENDING, "REQUEUE_HOLD": PENDING, "REQUEUE_FED": PENDING,
@@ -234,7 +234,7 @@ def _reason(state: str, reason: str, *, phase: str) -> str:
 
 
 def _time(text: str) -> str:
-    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else ""
+    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text, re.ASCII) else ""
 
 
 def _answer(result: Result) -> list[Job]:

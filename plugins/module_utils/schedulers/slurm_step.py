@@ -19,8 +19,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 
 STEP_FORMAT = "%i|%N|%j"
 OWNER_FORMAT = "%i|%T|%u"
-_STEP = re.compile(r"(?P<job>[1-9]\d*)\.\d+")
-_STEP_ROW = re.compile(r"(?P<id>[1-9]\d*\.\d+)\|(?P<node>[^|]*)\|")
+_STEP = re.compile(r"(?P<job>[1-9][0-9]*)\.[0-9]+")
+_STEP_ROW = re.compile(r"(?P<id>[1-9][0-9]*\.[0-9]+)\|(?P<node>[^|]*)\|")
 _KEPT = ("SLURM_CONF",)
 
 
