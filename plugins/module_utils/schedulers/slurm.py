@@ -40,8 +40,8 @@ _STEP_LOOK_SECONDS = 0.3
 _STEP_GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 _FORMAT = "%i|%T|%r|%N|%B|%S|%e|%j"
-_ROW = re.compile(r"[0-9]+(?:[_+][0-9\[\],-]+)?\|")
-_ID = re.compile(r"([0-9]+)(?:;[\w.-]+)?")
+_ROW = re.compile(r"\d+(?:[_+][\d\[\],-]+)?\|")
+_ID = re.compile(r"(\d+)(?:;[\w.-]+)?")
 _UNCLEAR = ("timed out", "unable to contact slurm controller", "connection", "communication", "zero bytes")
 _PHASES = {
     "PENDING": PENDING, "CONFIGURING": PENDING, "REQUEUED": PENDING, "REQUEUE_HOLD": PENDING, "REQUEUE_FED": PENDING,
@@ -193,7 +193,9 @@ def read_query(result: Result, *, job_id: str) -> Job:
     jobs = _answer(result)
     if not jobs:
         raise SchedulerUnavailable("squeue answered with nothing")
-    return jobs[0]
+    if job_id not in [job.job_id for job in jobs]:
+        raise SchedulerUnavailable(f"squeue answered about job {jobs[0].job_id}, asked about {job_id}")
+    return next(job for job in jobs if job.job_id == job_id)
 
 
 def parse_job_id(text: str) -> str:
@@ -206,8 +208,14 @@ def parse_job_id(text: str) -> str:
 
 
 def parse_squeue(text: str) -> list[Job]:
-    """The jobs in ``squeue``'s output; other lines (banners, ``CLUSTER:``) are passed over."""
-    return [_job(line) for line in text.splitlines() if _ROW.match(line) and line.count("|") >= 7]
+    """The jobs in ``squeue``'s output; other lines (banners, ``CLUSTER:``) are passed over.
+
+    What was cut off could hide a job: that is no answer.
+    """
+    rows = [line for line in step.lines(text) if _ROW.match(line)]
+    if any(row.count("|") < 7 for row in rows):
+        raise SchedulerUnavailable("squeue's answer was cut off")
+    return [_job(row) for row in rows]
 
 
 def _job(line: str) -> Job:
@@ -234,7 +242,7 @@ def _reason(state: str, reason: str, *, phase: str) -> str:
 
 
 def _time(text: str) -> str:
-    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text, re.ASCII) else ""
+    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) else ""
 
 
 def _answer(result: Result) -> list[Job]:

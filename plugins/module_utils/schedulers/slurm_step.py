@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from typing import Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, SchedulerUnavailable
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, RUNNING, Job, Order
 
 STEP_FORMAT = "%i|%N|%j"
@@ -50,9 +50,16 @@ def environment(inherited: Mapping[str, str], *, ends_at: str) -> dict[str, str]
     return kept
 
 
+def lines(text: str) -> list[str]:
+    """The lines of an answer of ``squeue``; raises ``SchedulerUnavailable`` if the last one was cut off."""
+    if text and not text.endswith("\n"):
+        raise SchedulerUnavailable("squeue's answer was cut off")
+    return text.split("\n")
+
+
 def parse(text: str) -> list[Job]:
     """The steps in the output of ``squeue --steps``, which lists no step that is over."""
-    rows = (_STEP_ROW.match(line) for line in text.splitlines())
+    rows = [_STEP_ROW.match(line) for line in lines(text)]
     return [Job(row.group("id"), RUNNING, node=row.group("node")) for row in rows if row]
 
 
