@@ -84,6 +84,7 @@ PARTS = (
     _module("units", "ansible_test", "units", seconds=1200),
     _module("sanity", "ansible_test", "sanity", seconds=1200),
     _pytest("package", seconds=900),
+    _pytest("properties", seconds=600),
     _module("lint", "lint", seconds=900),
     _pytest("browser", seconds=900, root=True),
     _pytest("chaos", seconds=4 * 3600, root=True, long=True),

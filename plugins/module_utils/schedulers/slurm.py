@@ -181,7 +181,9 @@ def read_submit(result: Result) -> str:
     if result.code == 0:
         return parse_job_id(result.out)
     words = _words(result)
-    if any(text in words.lower() for text in _UNCLEAR):
+    # Who was killed, or cut short in its complaint, has refused nothing.
+    cut_off = result.code < 0 or 128 < result.code < 255 or not result.err.endswith("\n")
+    if cut_off or any(text in words.lower() for text in _UNCLEAR):
         raise SubmitUnclear(f"sbatch could not say whether it submitted: {words}")
     raise SubmitRefused(f"Slurm refused the job: {words}")
 
