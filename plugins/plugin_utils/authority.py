@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SHORTEST = 12
 """Characters of a passphrase."""
@@ -152,7 +153,7 @@ class Signer:
             (x509.SubjectAlternativeName(_SERVER), False),
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_usage(sign=False), True),
-            (x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
             (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False),
         ):
             builder = builder.add_extension(extension, critical=critical)

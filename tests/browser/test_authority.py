@@ -37,5 +37,7 @@ def test_the_browser_believes_the_labs_authority(alice: Laptop, lab: Lab, tmp_pa
             page.screenshot(path=SHOTS / "authority.png")
         shown = page.reload()
         assert shown is not None
-        assert (shown.security_details() or {}).get("issuer") == name
+        details = shown.security_details()
+        assert details is not None
+        assert details["issuer"] == name
         assert alice.record()["offer"] == "lan"
