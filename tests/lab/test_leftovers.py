@@ -1,0 +1,42 @@
+"""What a killed command and a lost record leave on a real cluster is told by the next command, and ended."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hpclab import Lab
+from tests.laptop import Laptop
+
+RECORD = "/home/alice/.local/share/hpc-jupyter/lab/sessions/default/record.json"
+
+
+def row(alice: Laptop) -> dict[str, Any]:
+    [seen] = json.loads(alice.cli("status", "alice@lab", "--json").stdout)["accounts"]
+    assert isinstance(seen, dict)
+    return seen
+
+
+@pytest.mark.rows("F34")
+def test_a_job_outlives_the_laptop_s_process_and_its_record(alice: Laptop, lab: Lab) -> None:
+    alice.set_up()
+    client = lab.host("client")
+    told = json.loads(alice.cli("launch", "alice@lab", "--detach", "--json").stdout)
+    client.run(["kill", "-9", str(told["pid"])])
+    killed = row(alice)
+    assert [(each["state"], each["job_id"]) for each in killed["sessions"]] == [("ready", told["job_id"])]
+    assert [(each["kind"], each["remedy"]) for each in killed["leftovers"]] == [
+        ("forward", "hpc-jupyter -i inventory clean alice@lab")
+    ]
+    assert "Removed alice@lab: " in alice.cli("clean", "alice@lab", "--yes").stdout
+    assert [argv for _pid, argv in client.processes(user="alice") if "-L" in argv] == []
+    lab.host("login1").run(["rm", RECORD])
+    lost = f"job {told['job_id']} of session default (running on {told['node']}): no record knows it"
+    assert alice.cli("status", "alice@lab").stdout == (
+        f"alice@lab: no session\n  left over: {lost}; ended by: hpc-jupyter -i inventory stop alice@lab\n"
+    )
+    assert alice.cli("clean", "alice@lab", "--yes").stdout.startswith(f"Nothing to do\nNot ended: alice@lab: {lost}; ")
+    assert [job[:1] + job[2:3] for job in alice.squeue()] == [[told["job_id"], "RUNNING"]]
+    assert alice.cli("stop", "alice@lab", "--all").stdout == "Stopped default of alice@lab\n"
+    assert alice.squeue() == []
+    assert row(alice)["leftovers"] == []
