@@ -9,6 +9,7 @@ import errno
 import os
 from typing import Any, Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import job_log
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -20,7 +21,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SubmitRefused,
     SubmitUnclear,
 )
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, default_root
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
@@ -62,15 +62,14 @@ def expect_alive(view: View, *, layout: Layout) -> View:
     record = view.record
     if record is None or record.state != rec.ENDED:
         return view
-    lines = read_tail(layout.session(record.session).log, lines=_LOG_LINES)
-    raise SessionFailed(_failure_text(record, lines), view=view, log_tail=lines)
+    lines = job_log.tail(layout.session(record.session).log, lines=_LOG_LINES)
+    raise SessionFailed(_failure_text(record), view=view, log_tail=lines)
 
 
-def _failure_text(record: Record, lines: list[str]) -> str:
+def _failure_text(record: Record) -> str:
     which = f"session {record.session} of {record.account}" + (f" (job {record.job_id})" if record.job_id else "")
     where = f" on {record.node}" if record.node else ""
-    text = f"{which} ended{where} before it was ready: {record.reason or record.how}"
-    return text + ("\nThe last lines of its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else "")
+    return f"{which} ended{where} before it was ready: {record.reason or record.how}"
 
 
 def failure(error: Exception) -> dict[str, Any]:

@@ -28,7 +28,9 @@ options:
     description: One session's name. All sessions if not given.
     type: str
   log_lines:
-    description: How many lines of each session's log to return.
+    description:
+      - How many lines of each session's log to return. What Jupyter logs of the checks before a session is ready is not
+        among them, nor an address that leads nowhere.
     type: int
     default: 0
   leftovers:
@@ -83,9 +85,8 @@ untold:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, leftovers, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, job_log, leftovers, request, session
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
@@ -125,7 +126,7 @@ def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
 
 def _told(view: View, log: str, *, log_lines: int) -> dict[str, Any]:
     answer = view.to_dict()
-    return dict(answer, log_tail=read_tail(log, lines=log_lines)) if answer else {}
+    return dict(answer, log_tail=job_log.tail(log, lines=log_lines)) if answer else {}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
+from ansible_collections.hpc.jupyter.plugins.module_utils.job_log import SUPERVISOR
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
 
@@ -239,8 +240,9 @@ class Logs:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The log."""
-        return list(self.tail) or [f"The log of session {self.session} is empty ({self.log})"]
+        """The log: what the supervisor says stands out, the rest is the job's and Jupyter's."""
+        told = [line if line.startswith(SUPERVISOR) else f"  {line}" for line in self.tail]
+        return told or [f"The log of session {self.session} is empty ({self.log})"]
 
 
 @dataclass(frozen=True)

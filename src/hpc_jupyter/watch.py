@@ -86,7 +86,8 @@ def check(result: PlayResult, account: str) -> None:
         return
     host = result.hosts.get(account, HostResult(account))
     message = result.message
-    detail = tuple(line for line in host.log_tail if line not in message)
+    log = tuple(line for line in host.log_tail if line not in message)
+    detail = ("The last lines of its log:", *log) if log else ()
     if host.unreachable:
         raise Unreachable(message)
     raise Failure(message, detail=detail, code=_code(host))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
 
-from hpc_jupyter.results import AccountStatus, Cleaned, Holding, Status
+from hpc_jupyter.results import AccountStatus, Cleaned, Holding, Logs, Status
 
 READY = {"account": "a@c", "session": "s", "state": "ready", "node": "c1", "job_id": "7"}
 ENDED = {"account": "a@c", "session": "s", "state": "ended", "how": "idle"}
@@ -68,3 +68,11 @@ def test_what_clean_did_is_a_line_each() -> None:
         "b@c: no way in",
     ]
     assert Cleaned((SESSION,), dry_run=True).lines()[0].startswith("Would remove a@c: /h/sessions/s on login1: ")
+
+
+def test_a_log_tells_the_supervisor_s_words_from_the_rest() -> None:
+    tail = ("module loaded", "hpc-jupyter: session s is ready on c1", "[I 2026-11-21 ServerApp] Kernel started")
+    assert Logs("a@c", "s", "/h/job.log", tail).lines() == [
+        "  module loaded", "hpc-jupyter: session s is ready on c1", "  [I 2026-11-21 ServerApp] Kernel started",
+    ]  # fmt: skip
+    assert Logs("a@c", "s", "/h/job.log", ()).lines() == ["The log of session s is empty (/h/job.log)"]

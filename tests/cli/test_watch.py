@@ -33,7 +33,7 @@ def test_a_failure_keeps_its_kind(host: dict[str, Any], code: Exit) -> None:
     failed = HostResult("here", failed=True, message="why", log_tail=("x", "why"), **host)
     with pytest.raises(Failure) as told:
         check(PlayResult(succeeded=False, hosts={"here": failed}, message="why"), "here")
-    assert (told.value.code, str(told.value), told.value.detail) == (code, "why", ("x",))
+    assert (told.value.code, str(told.value), told.value.detail) == (code, "why", ("The last lines of its log:", "x"))
 
 
 def test_an_account_that_was_not_reached_says_so() -> None:

@@ -143,8 +143,7 @@ def test_a_job_that_dies_at_start_shows_its_last_words(alice: Laptop, lab: Lab) 
     lab.host("login1").write(script, "echo 'the module system is on strike'; exit 7\n", owner="alice", mode=0o600)
     text = failed(alice.play("launch", check=False))
     assert "session default of alice@lab (job " in text
-    assert "The last lines of its log:" in text
-    assert "the module system is on strike" in text
+    assert text.count("the module system is on strike") == 1
     assert alice.squeue() == []
 
 
