@@ -171,10 +171,7 @@ def time_seconds(value: str) -> int:
     """The seconds in a walltime ``[D-]H:MM:SS``."""
     match = _TIME.fullmatch(value)
     if match is None:
-        raise BadInput(
-            "time", f"{value!r} is not a walltime",
-            hint='Write [D-]H:MM:SS in quotes, such as "2:00:00" for two hours or "1-12:00:00" for a day and a half',
-        )
+        raise BadInput("time", f"{value!r} is not a walltime", hint=_walltime_hint(value))
     parts = {name: int(text or 0) for name, text in match.groupdict().items()}
     total = ((parts["days"] * 24 + parts["hours"]) * 60 + parts["minutes"]) * 60 + parts["seconds"]
     if total < 60:
@@ -223,6 +220,14 @@ def check_job(value: str, resources: Resources) -> str:
             hint=f"Leave {' and '.join(given)} out, or job",
         )
     return value
+
+
+def _walltime_hint(value: str) -> str:
+    """For a plain number, which is minutes to some schedulers and seconds to others, how to write the minutes."""
+    if value.isascii() and value.isdigit() and 0 < int(value) < 24 * 60:
+        hours, minutes = divmod(int(value), 60)
+        return f'Write "{hours}:{minutes:02}:00" if {value} are minutes'
+    return 'Write [D-]H:MM:SS in quotes, such as "2:00:00" for two hours or "1-12:00:00" for a day and a half'
 
 
 def _walltime(_name: str, value: str) -> str:

@@ -57,6 +57,8 @@ def test_what_is_no_walltime_is_refused_with_an_example(text: str) -> None:
              "no spaces or line breaks"),
         ),
         ("time", "1:60", f"time: '1:60' is not a walltime. {WALLTIME_HINT}"),
+        ("time", "30", "time: '30' is not a walltime. Write \"0:30:00\" if 30 are minutes"),
+        ("time", "90", "time: '90' is not a walltime. Write \"1:30:00\" if 90 are minutes"),
     ],
 )
 def test_a_bad_resource_is_refused_by_name(name: str, value: object, message: str) -> None:
