@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from typing import Sequence
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import floors
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
 
@@ -111,7 +112,8 @@ class Activation:
 
     ``python`` is an absolute path for ``venv`` and ``existing``, with their programs in ``bin``; the command's own
     Python for ``command``; found when the script runs for the others. ``name`` is a conda environment's name or
-    directory, ``wrapper`` the path at which the job finds the script that ``wrapper_text`` gives.
+    directory, ``wrapper`` the path at which the job finds the script that ``wrapper_text`` gives. With ``allow_old``
+    packages below the floors are used all the same.
     """
 
     kind: str
@@ -124,6 +126,7 @@ class Activation:
     name: str = ""
     command: tuple[str, ...] = ()
     wrapper: str = ""
+    allow_old: bool = False
 
     @property
     def does_more(self) -> bool:
@@ -173,7 +176,7 @@ def check(wanted: Activation) -> None:
 
 def render(wanted: Activation) -> str:
     """The text of ``environment.sh``; ``wanted`` has been checked."""
-    parts = [f"{_HEAD} The job sources it.\n"]
+    parts = [f"{_HEAD} The job sources it.\n", floors.ALLOWED if wanted.allow_old else ""]
     if wanted.does_more or wanted.kind not in (VENV, EXISTING):
         parts.append(_FAIL)
     if wanted.prologue.strip():

@@ -13,9 +13,8 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass, field, replace
-from typing import Mapping, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import activation, interpreters, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils import activation, floors, interpreters, packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
@@ -23,8 +22,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_pri
 MARKER = "hpc-jupyter.json"
 SCHEMA = 1
 MODULES = ("jupyterlab", "jupyter_server", "ipykernel", "tornado")
-FLOORS: Mapping[str, tuple[int, ...]] = {"jupyter-server": (2, 21), "jupyterlab": (4, 6, 2), "tornado": (6, 5, 8)}
-"""The first releases without known holes."""
+_ASKED = (*floors.FLOORS, *floors.INTERFACES, "debugpy")
 FIRST_SERVER = (2, 14)
 """The first jupyter_server with all settings that a session is secured with."""
 
@@ -116,7 +114,7 @@ def _broken(wish: Wish, marker: Marker, python: interpreters.Installed | str) ->
 
 def _stale(wish: Wish, marker: Marker, python: interpreters.Installed | str) -> list[str]:
     versions = {} if isinstance(python, str) else python.versions
-    reasons = below_floors(versions)
+    reasons = floors.below(versions, floors.LOCKED)
     if wish.lock_sha256 != marker.lock_sha256:
         reasons.append("hpc.jupyter comes with other versions of its packages")
     if wish.packages != marker.packages:
@@ -126,25 +124,6 @@ def _stale(wish: Wish, marker: Marker, python: interpreters.Installed | str) -> 
     elif "debugpy" in versions and not wish.debugger:
         reasons.append("debugpy has been installed, and with it other users of a node can get into a kernel")
     return reasons
-
-
-def below_floors(versions: Mapping[str, str]) -> list[str]:
-    """One sentence for each package that is older than its first safe release."""
-    return [
-        f"{name} {versions[name]} has known holes, {_dotted(floor)} is the first without"
-        for name, floor in FLOORS.items()
-        if name in versions and release(versions[name]) < floor
-    ]
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, up to the first part that is none: ``4.6.2rc1`` is 4, 6."""
-    numbers = []
-    for part in version.split("."):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
 
 
 def look(prefix: str) -> Found:
@@ -169,7 +148,9 @@ def base_python(decided: Plan, wish: Wish, found: Found) -> str:
     return found.marker.base_python
 
 
-def make(decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock: str, uv_lock: str) -> Environment:
+def make(
+    decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock: str, uv_lock: str, allow_old: bool = False
+) -> Environment:
     """Carry out ``decided``; the marker is complete only once everything is in place."""
     _check_lock(lock, wish)
     marker = Marker(wish.lock_sha256, wish.packages, wish.python, base, wish.debugger)
@@ -182,7 +163,7 @@ def make(decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock:
     # From here on it is of use, and what goes wrong with the person's own packages is no reason to make it anew.
     _write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
     _install_more(wish, target, lock=lock)
-    made = verify(target.prefix)
+    made = verify(target.prefix, allow_old=allow_old)
     _write_marker(target.prefix, replace(marker, complete=True))
     return made
 
@@ -195,10 +176,11 @@ def _install_more(wish: Wish, target: packages.Target, *, lock: str) -> None:
         target.remove("debugpy")
 
 
-def verify(prefix: str) -> Environment:
+def verify(prefix: str, *, allow_old: bool = False) -> Environment:
     """The virtual environment at ``prefix``, proven to import JupyterLab; raises ``HpcJupyterError``."""
     python = packages.Target(prefix).python
-    return _usable(f"at {prefix}", python, _installed(python, isolated=True), isolated=True)
+    found = _installed(python, isolated=True)
+    return _usable(f"at {prefix}", python, found, isolated=True, allow_old=allow_old)
 
 
 def promised(prefix: str, found: Found) -> Environment:
@@ -228,24 +210,26 @@ def existing(path: str, before: Activation = _NOTHING_BEFORE) -> Environment:
         found = _asked(replace(before, python=python, bin=directory), name=python)
     else:
         found = _installed(python, isolated=False)
-    usable = _usable(f"at {path}", python, found, isolated=False)
+    usable = _usable(f"at {path}", python, found, isolated=False, allow_old=before.allow_old)
     return replace(usable, prefix=os.path.dirname(directory), bin=directory)
 
 
 def activated(wanted: Activation) -> Environment:
     """The environment that modules, conda or a command bring, as the job will find it; raises ``HpcJupyterError``."""
     found = _asked(wanted, name="its Python")
-    usable = _usable(f"in {wanted.title}", "", found, isolated=False)
+    usable = _usable(f"in {wanted.title}", "", found, isolated=False, allow_old=wanted.allow_old)
     return replace(usable, prefix="", bin="", python=wanted.wrapper)
 
 
 def _asked(wanted: Activation, *, name: str) -> interpreters.Installed | str:
     """What the Python that ``wanted`` starts can import."""
-    question = interpreters.question(modules=MODULES, packages=(*FLOORS, "debugpy"))
+    question = interpreters.question(modules=MODULES, packages=_ASKED)
     return interpreters.answered(activation.try_out(wanted, question), name=name)
 
 
-def _usable(where: str, python: str, found: interpreters.Installed | str, *, isolated: bool) -> Environment:
+def _usable(
+    where: str, python: str, found: interpreters.Installed | str, *, isolated: bool, allow_old: bool
+) -> Environment:
     name = where.partition(" ")[2]
     if isinstance(found, str):
         raise HpcJupyterError(f"no JupyterLab {where}: {found}")
@@ -253,12 +237,16 @@ def _usable(where: str, python: str, found: interpreters.Installed | str, *, iso
         problems = "; ".join(f"{module} cannot be imported ({text})" for module, text in found.problems.items())
         raise HpcJupyterError(f"no JupyterLab {where}: {problems}")
     server = found.versions.get("jupyter-server", "0")
-    if release(server) < FIRST_SERVER:
+    if floors.release(server) < FIRST_SERVER:
         raise HpcJupyterError(
             f"the JupyterLab {where} is too old: it has jupyter_server {server}, "
-            f"and sessions can be secured only from {_dotted(FIRST_SERVER)} on"
+            f"and sessions can be secured only from {floors.dotted(FIRST_SERVER)} on"
         )
-    warnings = [f"{text}: update {name}" for text in below_floors(found.versions)]
+    old = floors.below(found.versions)
+    if old and not allow_old:
+        raise HpcJupyterError(f"the JupyterLab {where} is too old: {'; '.join(old)}. {floors.REMEDY}")
+    old += floors.below(found.versions, floors.INTERFACES)
+    warnings = [f"{text}: update {name}" for text in old]
     if "debugpy" in found.versions and not isolated:
         warnings.append(f"{name} has debugpy: while you debug, other users of the node can run code in your kernel")
     directory = os.path.dirname(python)
@@ -279,7 +267,7 @@ def _python_of(directory: str) -> str:
 
 
 def _installed(python: str, *, isolated: bool) -> interpreters.Installed | str:
-    return interpreters.installed(python, modules=MODULES, packages=(*FLOORS, "debugpy"), isolated=isolated)
+    return interpreters.installed(python, modules=MODULES, packages=_ASKED, isolated=isolated)
 
 
 def _read_marker(prefix: str) -> Marker | None:
@@ -314,7 +302,3 @@ def _check_lock(lock: str, wish: Wish) -> None:
         found = hashlib.sha256(stream.read()).hexdigest()
     if found != wish.lock_sha256:
         raise HpcJupyterError(f"{lock} is not the file that was sent: its SHA-256 is {found}, not {wish.lock_sha256}")
-
-
-def _dotted(version: Sequence[int]) -> str:
-    return ".".join(str(part) for part in version)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
+from ansible_collections.hpc.jupyter.plugins.module_utils import floors, interfaces
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
 
@@ -88,6 +88,7 @@ def _doors(start: Start) -> dict[str, object]:
         "ServerApp.identity_provider_class": "jupyter_server.auth.identity.PasswordIdentityProvider",
         "ServerApp.allow_unauthenticated_access": False,
         "ServerApp.allow_remote_access": False,
+        "ServerApp.local_hostnames": "localhost",
         "ServerApp.allow_origin": "",
         "ServerApp.allow_origin_pat": "",
         "ServerApp.allow_credentials": False,
@@ -99,8 +100,14 @@ def _doors(start: Start) -> dict[str, object]:
         "PasswordIdentityProvider.allow_password_change": False,
         # Anyone on the node can connect to a kernel's TCP ports and read what it prints.
         "KernelManager.transport": "ipc",
+        # The class that the server uses: a file that names it would win over what is said of its ancestor.
+        "ServerKernelManager.transport": "ipc",
         "ServerApp.root_dir": start.directory,
     }
+
+
+SETTLED = ("ServerApp.ip", "ServerApp.port", "ServerApp.sock", *_doors(Start("", "", "", "")))
+"""Settings that are on the command line whatever is started; a file that makes them is not heeded."""
 
 
 def _manners() -> dict[str, object]:
@@ -149,8 +156,8 @@ def environment(
     return {**kept, **paths, "JUPYTER_TOKEN_FILE": token}
 
 
-def check_installed(python: str, interface: str = interfaces.LAB) -> None:
-    """Raise ``CannotStart`` if this very Python has not what ``interface`` needs."""
+def check_installed(python: str, interface: str = interfaces.LAB, *, allow_old: bool = False) -> None:
+    """Raise ``CannotStart`` if this very Python has not what ``interface`` needs, or has it with known holes."""
     wanted = interfaces.INTERFACES[interface]
     try:
         found = importlib.util.find_spec(wanted.module) is not None
@@ -158,6 +165,7 @@ def check_installed(python: str, interface: str = interfaces.LAB) -> None:
         found = False
     if found:
         _check_generation(python, interface)
+        _check_floors(python, interface, allow_old=allow_old)
         return
     if interface == interfaces.LAB:
         raise CannotStart(
@@ -176,6 +184,14 @@ def _check_generation(python: str, interface: str) -> None:
             f"{python} has Notebook {metadata.version('notebook')}, and the interface notebook needs 7 or later: use "
             "the interface lab or nbclassic, or set another environment up (playbook hpc.jupyter.setup)"
         )
+
+
+def _check_floors(python: str, interface: str, *, allow_old: bool) -> None:
+    """What is below them would let others in, whatever we set."""
+    wanted = {**floors.FLOORS, **{name: floor for name, floor in floors.INTERFACES.items() if name == interface}}
+    old = floors.below(floors.installed(list(wanted)), wanted)
+    if old and not allow_old:
+        raise CannotStart(f"{python} is too old: {'; '.join(old)}. {floors.REMEDY}")
 
 
 def page(interface: str) -> str:

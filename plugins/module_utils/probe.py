@@ -14,6 +14,7 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Mapping
 
 LOOPBACK = "127.0.0.1"
 _LISTEN = "0A"
@@ -39,6 +40,8 @@ class Answer:
 
     status: int
     body: bytes
+    cookies: str = ""
+    """What a browser would send from now on."""
 
 
 class OtherCertificate(OSError):
@@ -91,11 +94,21 @@ def _pinned(plain: socket.socket, expected: str) -> ssl.SSLSocket:
 
 def get(target: Target, path: str, *, token: str = "", timeout_seconds: float = 5.0) -> Answer:
     """``GET`` a path below the base URL; raises ``OSError`` or ``http.client.HTTPException`` where nobody answers."""
+    return ask(target, "GET", path, token=token, timeout_seconds=timeout_seconds)
+
+
+def ask(
+    target: Target, method: str, path: str, *, token: str = "", headers: Mapping[str, str] | None = None,
+    timeout_seconds: float = 5.0,
+) -> Answer:
+    """The same with any method, and ``headers`` besides; ``Host`` among them replaces our own."""
+    said = {**(headers or {}), **({"Authorization": f"token {token}"} if token else {})}
     connection = _Connection(target, timeout=timeout_seconds)
     try:
-        connection.request("GET", target.base_url + path, headers={"Authorization": f"token {token}"} if token else {})
+        connection.request(method, target.base_url + path, headers=said)
         response = connection.getresponse()
-        return Answer(response.status, response.read())
+        cookies = "; ".join(each.split(";")[0] for each in response.headers.get_all("Set-Cookie") or [])
+        return Answer(response.status, response.read(), cookies)
     finally:
         connection.close()
 

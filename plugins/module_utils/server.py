@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import certificate, jupyter, probe
+from ansible_collections.hpc.jupyter.plugins.module_utils import certificate, floors, foreign_config, jupyter, probe
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
@@ -30,6 +30,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.signals import Signals
 POLL_SECONDS = 0.05
 _GRACE_SECONDS = 10.0
 """For Jupyter to end its kernels; with the rest it stays below the 30 seconds that schedulers give before KILL."""
+
+
+_ELSEWHERE = "elsewhere.invalid"
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ class Place:
 
     def check(self) -> str:
         """The token, once all that a server needs is known to be whole; raises ``CannotStart``."""
-        jupyter.check_installed(sys.executable, self.request.interface)
+        allow_old = floors.are_allowed(self.layout.environment_script)
+        jupyter.check_installed(sys.executable, self.request.interface, allow_old=allow_old)
         jupyter.check_config(self.layout.server)
+        _check_foreign_config()
         jupyter.check_base_url(self.base_url)
         _start_directory(self.request)
         return jupyter.check_secrets(self.files)
@@ -184,7 +189,28 @@ def _problem(target: probe.Target, *, token: str) -> str:
         raise CannotStart("Jupyter lets people in without a token, so it was shut down: a configuration file opens it")
     if with_token.status in (401, 403):
         raise CannotStart("Jupyter does not accept the session's token: a configuration file sets another one")
-    return "" if with_token.status == 200 and without.status in (302, 401, 403) else f"HTTP status {with_token.status}"
+    if with_token.status != 200 or without.status not in (302, 401, 403):
+        return f"HTTP status {with_token.status}"
+    return _open_door(target, token=token, cookies=with_token.cookies)
+
+
+def _open_door(target: probe.Target, *, token: str, cookies: str) -> str:
+    """Raise ``CannotStart`` where a web page that the person looks at could send requests and be heard."""
+    page = {"Cookie": cookies} if cookies else {}
+    doors = (
+        ("GET", "api/status", token, {"Host": _ELSEWHERE}, "requests made out to another host"),
+        ("GET", "api/status", "", {**page, "Origin": f"http://{_ELSEWHERE}"}, "requests of another origin's pages"),
+        # There is nothing to post to: past the check for a forged request it would be 405.
+        ("POST", "api/kernelspecs", "", page, "requests forged by another page"),
+    )
+    for method, path, secret, headers, what in doors:
+        try:
+            status = probe.ask(target, method, path, token=secret, headers=headers).status
+        except (OSError, http.client.HTTPException) as error:
+            return f"{type(error).__name__}: {error}"
+        if status not in (302, 401, 403, 404):
+            raise CannotStart(f"Jupyter takes {what}, so it was shut down: a configuration file opens it")
+    return ""
 
 
 def version(target: probe.Target) -> str:
@@ -195,6 +221,16 @@ def version(target: probe.Target) -> str:
         return ""
     found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', body)
     return found.group(1).decode("ascii") if found else ""
+
+
+def _check_foreign_config() -> None:
+    """Raise ``CannotStart`` for what wins over us; say what does not, so that nobody wonders why it has no effect."""
+    found = foreign_config.settings(foreign_config.directories())
+    problems = foreign_config.problems(found)
+    if problems:
+        raise CannotStart(problems[0])
+    for line in foreign_config.unheeded(found, settled=jupyter.SETTLED):
+        sys.stdout.write(f"hpc-jupyter: {line}\n")
 
 
 def _start_directory(request: Request) -> str:

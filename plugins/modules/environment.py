@@ -82,6 +82,10 @@ options:
     description: Whether debugpy may be in it.
     type: bool
     default: false
+  allow_old:
+    description: Whether it may have Jupyter packages with known holes. Without it, such an environment is refused.
+    type: bool
+    default: false
   lock:
     description: The lock file on the account. It may be missing in check mode.
     type: path
@@ -167,6 +171,7 @@ ARGUMENTS = {
     "python": {"type": "str", "default": ""},
     "wheelhouse": {"type": "path", "default": ""},
     "debugger": {"type": "bool", "default": False},
+    "allow_old": {"type": "bool", "default": False},
     "lock": {"type": "path"},
     "lock_sha256": {"type": "str"},
     "uv_lock": {"type": "str"},
@@ -200,6 +205,7 @@ def _activation(params: dict[str, Any]) -> Activation:
         name=(params["path"] or "base") if conda else "",
         command=activation.at_home(params["command"]),
         wrapper=params["wrapper"],
+        allow_old=params["allow_old"],
     )
 
 
@@ -233,7 +239,7 @@ def _venv(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
         final = environment.promised(target.prefix, found)
     else:
         locks = {"lock": module.params["lock"], "uv_lock": module.params["uv_lock"]}
-        final = environment.make(decided, wish, target, base=base, **locks)
+        final = environment.make(decided, wish, target, base=base, allow_old=wanted.allow_old, **locks)
     return {
         "changed": decided.action != environment.NOTHING,
         "action": decided.action,

@@ -84,6 +84,7 @@ def _post(site: Site, path: str, body: str = "{}") -> int:
     return status
 
 
+@pytest.mark.rows("T1")
 def test_the_owner_gets_in_and_nobody_else(up: Site) -> None:
     assert probe.get(up.target(), "api/status", token=up.token()).status == 200
     assert probe.get(up.target(), "lab", token=up.token()).status == 200
@@ -93,10 +94,12 @@ def test_the_owner_gets_in_and_nobody_else(up: Site) -> None:
     assert probe.get(up.target(), "lab").status == 302
 
 
+@pytest.mark.rows("T25")
 def test_the_person_s_own_jupyter_files_are_not_read(up: Site) -> None:
     assert not (up.home / "was-read").exists()
 
 
+@pytest.mark.rows("T1", "T8")
 def test_socket_and_directories_are_private_and_short(up: Site) -> None:
     place = Path(up.record().socket).parent
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (place, place / "r", place / "s")}
@@ -112,12 +115,14 @@ def test_every_setting_is_one_that_jupyter_knows(up: Site) -> None:
     assert "deprecat" not in log
 
 
+@pytest.mark.rows("T7")
 def test_the_token_is_on_no_command_line_and_in_no_log(up: Site) -> None:
     assert processes_of(up.token()) == []
     assert up.token() not in up.log()
     assert "token=..." in up.log()
 
 
+@pytest.mark.rows("T1", "T2")
 def test_nothing_listens_on_the_network(up: Site) -> None:
     assert _post(up, "api/kernels") == 201
     jupyter, *_others = children.descendants(up.record().pid)
@@ -145,6 +150,7 @@ def _listening_addresses(pids: list[int]) -> set[tuple[str, str]]:
     return found
 
 
+@pytest.mark.rows("T25")
 def test_jupyter_s_environment_is_ours_and_its_lab_settings_are_theirs(up: Site) -> None:
     jupyter = children.descendants(up.record().pid)[0]
     raw = Path(f"/proc/{jupyter}/environ").read_text().rstrip("\0").split("\0")
@@ -211,11 +217,14 @@ def _fails(site: Site, prefix: list[str] | None = None) -> str:
     return now.reason
 
 
+@pytest.mark.rows("T13", "T25")
 @pytest.mark.parametrize(("content", "words"), [
     ('{"ServerApp": ', "jupyter_server_config.json is not valid JSON ("),
     ('{"IdentityProvider": {"hashed_password": "secret"}}', "IdentityProvider.hashed_password is not a hash"),
     ('{"IdentityProvider": {"token": ""}}', "Jupyter lets people in without a token, so it was shut down"),
     ('{"IdentityProvider": {"token": "another"}}', "Jupyter does not accept the session's token"),
+    ('{"ServerApp": {"tornado_settings": {"disable_check_xsrf": true}}}', "takes requests forged by another page"),
+    ('{"ServerApp": {"tornado_settings": {"allow_remote_access": true}}}', "takes requests made out to another host"),
     ('{"ServerApp": {"max_body_size": "many"}}', "Jupyter ended with exit code 1 before it answered: [C "),
 ])
 def test_a_configuration_that_opens_or_breaks_the_server_is_refused(site: Site, content: str, words: str) -> None:
@@ -230,6 +239,7 @@ def test_the_log_s_own_words_say_why_jupyter_died(site: Site) -> None:
     assert "The 'max_body_size' trait of a ServerApp instance expected an int" in _fails(site)
 
 
+@pytest.mark.rows("T4")
 @pytest.mark.parametrize("size", [0, 31])
 def test_a_short_cookie_secret_is_refused(site: Site, size: int) -> None:
     site.intend()
@@ -237,6 +247,7 @@ def test_a_short_cookie_secret_is_refused(site: Site, size: int) -> None:
     assert f"has {size} bytes, at least 32 are needed: is the disk or the quota full?" in _fails(site)
 
 
+@pytest.mark.rows("T4")
 def test_an_empty_token_is_refused(site: Site) -> None:
     site.intend()
     Path(site.files().token).write_bytes(b"")
@@ -254,6 +265,7 @@ def test_a_directory_that_is_not_there_is_named(site: Site) -> None:
     assert _fails(site) == f"directory: {site.home}/gone is not a directory on this node"
 
 
+@pytest.mark.rows("T26")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_root_is_refused_on_a_cluster(site: Site) -> None:
     site.intend()

@@ -59,14 +59,6 @@ def test_an_environment_without_our_marker_is_left_alone() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("version", "numbers"),
-    [("4.6.6", (4, 6, 6)), ("4.6.2rc1", (4, 6)), ("2.21.0.dev0", (2, 21, 0)), ("", ()), ("unknown", ())],
-)
-def test_a_version_is_its_numbers(version: str, numbers: tuple[int, ...]) -> None:
-    assert environment.release(version) == numbers
-
-
 def test_a_torn_marker_is_still_ours_and_not_complete(tmp_path: pathlib.Path) -> None:
     (tmp_path / environment.MARKER).write_text('{"lock_sha')
     found = environment.look(str(tmp_path))
@@ -115,3 +107,26 @@ def test_clearing_removes_the_marker_last_and_follows_no_link(tmp_path: pathlib.
     environment._clear(str(prefix))
     assert os.listdir(str(prefix)) == []
     assert (kept / "notebook.ipynb").exists()
+
+
+OLD = Installed("3.11.2", {}, {**SAFE, "jupyter-server": "2.17.0", "notebook": "6.5.7"})
+
+
+def test_an_environment_with_known_holes_is_refused_unless_somebody_decided() -> None:
+    with pytest.raises(HpcJupyterError) as caught:
+        environment._usable("in the module lab", "/p", OLD, isolated=False, allow_old=False)
+    assert str(caught.value) == (
+        "the JupyterLab in the module lab is too old: jupyter-server 2.17.0 has known holes, 2.21 is the first "
+        "without. Update it, or have an environment made (jupyter_environment_kind: venv); to use it all the same, set "
+        "jupyter_environment_allow_old: true. Then run the playbook hpc.jupyter.setup"
+    )
+    assert environment._usable("in the module lab", "/p", OLD, isolated=False, allow_old=True).warnings == (
+        "jupyter-server 2.17.0 has known holes, 2.21 is the first without: update the module lab",
+        "notebook 6.5.7 has known holes, 7.5.6 is the first without: update the module lab",
+    )
+
+
+def test_what_can_not_be_secured_is_refused_whatever_was_decided() -> None:
+    ancient = Installed("3.11.2", {}, {**SAFE, "jupyter-server": "2.13.0"})
+    with pytest.raises(HpcJupyterError, match=r"sessions can be secured only from 2\.14 on"):
+        environment._usable("at /p", "/p", ancient, isolated=False, allow_old=True)

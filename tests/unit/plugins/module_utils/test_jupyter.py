@@ -37,6 +37,8 @@ def _settings(start: jupyter.Start) -> dict[str, str]:
     ("ServerApp.open_browser", "False"),
     ("ServerApp.use_redirect_file", "False"),
     ("KernelManager.transport", "ipc"),
+    ("ServerKernelManager.transport", "ipc"),
+    ("ServerApp.local_hostnames", "localhost"),
     ("PasswordIdentityProvider.allow_password_change", "False"),
     ("LabApp.extension_manager", "readonly"),
     ("LabApp.news_url", "None"),
@@ -159,3 +161,25 @@ def test_a_missing_secret_is_named(tmp_path: Path) -> None:
 def test_a_base_url_that_is_no_path_of_its_own_is_refused(value: str) -> None:
     with pytest.raises(CannotStart, match="base_url"):
         jupyter.check_base_url(value)
+
+
+@pytest.mark.parametrize(("interface", "allow_old", "words"), [
+    ("lab", False, "/p is too old: tornado 6.4 has known holes, 6.5.8 is the first without. Update it, or have an"),
+    ("notebook", False, "; notebook 7.2.0 has known holes, 7.5.6 is the first without. Update it"),
+    ("notebook", True, ""),
+])
+def test_packages_with_known_holes_are_refused_unless_somebody_decided(
+    monkeypatch: pytest.MonkeyPatch, interface: str, allow_old: bool, words: str
+) -> None:
+    monkeypatch.setattr(jupyter.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(jupyter.metadata, "version", {
+        "jupyter-server": "2.21.1", "jupyterlab": "4.6.6", "tornado": "6.4", "notebook": "7.2.0",
+        "jupyter-server-proxy": "4.4.0",
+    }.__getitem__)
+    if allow_old:
+        jupyter.check_installed("/p", interface, allow_old=True)
+        return
+    with pytest.raises(CannotStart) as caught:
+        jupyter.check_installed("/p", interface)
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("jupyter_environment_allow_old: true. Then run the playbook hpc.jupyter.setup")
