@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that put sessions into words."""
+"""Filters that put sessions into words, and what is asked for them into numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, words
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, words
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.instructions import instructions
 
 
@@ -16,4 +16,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., object]]:
         """The filters by name."""
-        return {"session_line": words.line, "leftover_line": leftovers.line, "instructions": instructions}
+        return {
+            "session_line": words.line, "leftover_line": leftovers.line, "instructions": instructions,
+            "idle_seconds": idle.seconds, "idle_problem": idle.problem,
+        }

@@ -91,7 +91,8 @@ class Walltime:
         self._environment = environment
         self._child: LoggedChild | None = None
         self._asked_at = time.time()
-        self._ask_at = next_question(ends_at, minutes=minutes, now=self._asked_at)
+        # Not every release of a scheduler tells the job itself.
+        self._ask_at = next_question(ends_at, minutes=minutes, now=self._asked_at) if ends_at else self._asked_at
         self._warned = due(ends_at, minutes=minutes, now=self._asked_at)  # who asks for five minutes knows that
 
     def look(self) -> bool:
@@ -123,8 +124,11 @@ class Walltime:
     def _take(self, ends_at: float) -> bool:
         if not ends_at or is_same(ends_at, self.ends_at):
             return False
+        now = time.time()
+        if not self.ends_at:
+            self._warned = due(ends_at, minutes=self._minutes, now=now)
         self.ends_at = ends_at
-        self._ask_at = next_question(ends_at, minutes=self._minutes, now=time.time())
+        self._ask_at = next_question(ends_at, minutes=self._minutes, now=now)
         return True
 
 

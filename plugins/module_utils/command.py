@@ -18,6 +18,7 @@ from typing import Any, Callable, NoReturn, Sequence
 from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.idle import DEFAULT_SECONDS
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -128,7 +129,8 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", default="", metavar="ID", help="run in a job that you have already, as after salloc")
     parser.add_argument("--interface", default="lab", choices=tuple(INTERFACES), help="what opens (default: lab)")
     parser.add_argument("--nice", default=0, metavar="N", help="stand back for others on the node, 0 to 19")
-    parser.add_argument("--idle-seconds", default=0, metavar="N", help="stop when nobody uses it for N seconds")
+    parser.add_argument("--idle-seconds", default=DEFAULT_SECONDS, metavar="N",
+                        help="stop when nobody uses it for N seconds; 0: never (default: %(default)s)")
     parser.add_argument("--startup-seconds", default=180, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--offer", default="socket", choices=OFFERS,
                         help="listen on a Unix socket of the node (the default), on a port of 127.0.0.1 of this very "

@@ -86,9 +86,10 @@ class Endings:
         return found is not None
 
     def _tell_ends_at(self) -> None:
+        if self._claim.ends_at:
+            self._say(f"the end of the session's time has changed to {rec.timestamp(self.ends_at)}")
         self._claim.ends_at = self.ends_at
         self._update(ends_at=rec.timestamp(self.ends_at))
-        self._say(f"the scheduler has changed the end of the session's time to {rec.timestamp(self.ends_at)}")
         with contextlib.suppress(OSError):
             self._write_times()
 

@@ -200,7 +200,9 @@ def check_nice(value: object) -> int:
 
 def check_warn_minutes(values: Sequence[object]) -> tuple[int, ...]:
     """The minutes before the end at which to warn, the most first; none for no warnings."""
-    if isinstance(values, str) or len(values) > _MOST_WARNINGS:
+    if isinstance(values, str):
+        values = values.split(",")
+    if len(values) > _MOST_WARNINGS:
         raise BadInput("warn_minutes", f"{values!r} is not a list of numbers",
                        hint=f"Write up to {_MOST_WARNINGS} minutes before the end, such as [30, 10, 5, 1]")
     found = {int(_matching("warn_minutes", str(value), _COUNT, "Write minutes before the end, from 1"))

@@ -124,6 +124,11 @@ options:
     description: The session ends after this many seconds without use; V(0) means never.
     type: int
     default: 0
+  warn_minutes:
+    description: How many minutes before the end of the job's time the log and the notebook page warn of it.
+    type: list
+    elements: int
+    default: [30, 10, 5, 1]
   interface:
     description: What opens, JupyterLab, Jupyter Notebook or the classic notebook; the environment must have it.
     type: str
@@ -256,6 +261,12 @@ session:
     ends_at:
       description: When the job's time is over, ISO 8601 in UTC, empty if not known.
       type: str
+    idle_since:
+      description: Since when nobody has used a session that ends then, ISO 8601 in UTC, empty while somebody does.
+      type: str
+    idle_ends_at:
+      description: When that ends it, ISO 8601 in UTC.
+      type: str
 stopped:
   description: The names of the sessions that were ended, or would be in check mode.
   returned: with O(every=true)
@@ -314,6 +325,7 @@ _OPTIONS = {
     "offer": {"type": "str", "choices": ["socket", "loopback", "lan", "reverse"], "default": "socket"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"]},
     "idle_seconds": {"type": "int", "default": 0},
+    "warn_minutes": {"type": "list", "elements": "int", "default": [30, 10, 5, 1]},
     "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
     "nice": {"type": "int", "default": 0},
     "job": {"type": "str", "default": ""},
@@ -396,6 +408,7 @@ def _request(params: dict[str, Any], *, tls: str) -> request.Request:
         offer=params["offer"],
         tls=tls,
         idle_seconds=params["idle_seconds"],
+        warn_minutes=params["warn_minutes"],
         startup_seconds=params["startup_seconds"],
         interface=params["interface"],
         nice=params["nice"],

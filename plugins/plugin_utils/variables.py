@@ -210,7 +210,9 @@ def _certificate_days(value: Any) -> object:
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     **{f"jupyter_session_{name}": _resource(name) for name in request.RESOURCES},
-    **{f"jupyter_session_{name}_seconds": request.check_seconds for name in ("idle", "startup", "wait", "stop")},
+    **{f"jupyter_session_{name}_seconds": request.check_seconds
+       for name in ("idle", "idle_limit", "startup", "wait", "stop")},
+    "jupyter_session_warn_minutes": request.check_warn_minutes,
     "jupyter_session_name": lambda value: request.session_name(str(value)),
     "jupyter_session_directory": lambda value: request.check_directory(str(value)),
     "jupyter_session_interface": _one_of(*interfaces.INTERFACES),

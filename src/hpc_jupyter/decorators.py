@@ -97,11 +97,11 @@ def resources(function: F) -> F:
         ),
         click.option("--nice", metavar="N", help="Stand back for others on the node, from 0 to 19."),
         click.option(
-            "--idle-seconds",
-            type=click.IntRange(0),
-            metavar="N",
-            help="End the session after N seconds without use; 0 never.",
+            "--idle",
+            metavar="[D-]H:MM:SS",
+            help="End the session after this long without use, such as 2:00:00; 0 never, where that is allowed.",
         ),
+        click.option("--idle-seconds", type=click.IntRange(0), hidden=True),
         click.option(
             "--wait-seconds",
             type=click.IntRange(0),

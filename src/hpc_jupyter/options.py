@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import request
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 
@@ -71,6 +71,8 @@ def launch(
         variables["jupyter_session_interface"] = request.check_interface(values["interface"])
     if values.get("nice") is not None:
         variables["jupyter_session_nice"] = request.check_nice(values["nice"])
+    if values.get("idle") is not None:
+        variables[idle.VARIABLE] = idle_seconds(values["idle"])
     for option in ("idle_seconds", "wait_seconds"):
         if values.get(option) is not None:
             variables[f"jupyter_session_{option}"] = values[option]
@@ -100,6 +102,23 @@ def check_terminal(option: str) -> None:
             ) from None
 
 
+def idle_seconds(text: str) -> int:
+    """The seconds in what ``--idle`` is given."""
+    try:
+        return 0 if text == "0" else request.time_seconds(text)
+    except BadInput:
+        hint = "Write [D-]H:MM:SS from a minute on, such as 2:00:00, or 0 for never"
+        raise BadInput("--idle", f"{text!r} is not a time", hint=hint) from None
+
+
+def check_idle(variables: Mapping[str, Any], wanted: Mapping[str, Any], *, local: bool) -> None:
+    """Raise ``BadInput`` for a longer time without use than the inventory, ``variables``, allows."""
+    asked = wanted.get(idle.VARIABLE)
+    name = idle.VARIABLE if asked is None else "--idle"
+    asked = variables.get(idle.VARIABLE) if asked is None else asked
+    idle.allowed(asked, limit=variables.get(idle.LIMIT), local=local, name=name)
+
+
 def parse_variables(pairs: Sequence[str]) -> dict[str, str]:
     """``KEY=VALUE`` pairs as plain data; only the roles' own variables can be set."""
     given = dict(_parse_variable(pair) for pair in pairs)
@@ -122,6 +141,8 @@ def _parse_variable(pair: str) -> tuple[str, str]:
             hint="Role variables (jupyter_…) can; facts about the cluster and "
             "Ansible's own settings belong in the inventory",
         )
+    if key == idle.LIMIT:
+        raise BadInput("-e", f"{key} is the admin's", hint="It belongs in the inventory")
     if key in roles.SECRETS:
         raise BadInput(
             "-e",

@@ -67,3 +67,57 @@ def test_the_address_is_that_of_the_interface(interface: str, page: str, path: s
     link = Link(Attached(record, "secret"), Route("node", 20123, "/x/", f"http://127.0.0.1:20123/x/{path}"))
     assert (link.address, link.url) == (f"http://127.0.0.1:20123/x/{path}", f"{link.address}?token=secret")
     assert result(link).lines() == [f"{title} of alice@lab is ready on c1 (no job)"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("0:30:00", 1800), ("1-00:00:00", 86400)])
+def test_idle_is_a_time(text: str, seconds: int) -> None:
+    assert options.launch({"session": "default", "idle": text}).variables["jupyter_session_idle_seconds"] == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "30", "0:00:59", "-1", "1:60:00", "never"])
+def test_an_idle_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInput) as told:
+        options.launch({"session": "default", "idle": text})
+    assert str(told.value) == (
+        f"--idle: {text!r} is not a time. Write [D-]H:MM:SS from a minute on, such as 2:00:00, or 0 for never"
+    )
+
+
+LIMITED = {"jupyter_session_idle_limit_seconds": 7200}
+
+
+@pytest.mark.parametrize(
+    ("inventory", "wanted", "local"),
+    [({}, {}, False), (LIMITED, {}, False), (LIMITED, {"idle": "2:00:00"}, False), (LIMITED, {"idle": "0"}, True)],
+)
+def test_an_idle_time_within_the_limit_is_taken(
+    inventory: dict[str, object], wanted: dict[str, object], local: bool
+) -> None:
+    options.check_idle(inventory, options.launch({"session": "default", **wanted}).variables, local=local)
+
+
+@pytest.mark.parametrize(
+    ("inventory", "wanted", "words"),
+    [
+        (LIMITED, {"idle": "3:00:00"}, "--idle: 10800 is not allowed here. Write 1 to 7200 seconds (2 h)"),
+        (LIMITED, {"idle": "0"}, "--idle: 0, which is never, is not allowed here. Write 1 to 7200 seconds (2 h)"),
+        ({}, {"idle": "2-00:00:00"}, "--idle: 172800 is not allowed here. Write 1 to 86400 seconds (1 d)"),
+        (
+            {**LIMITED, "jupyter_session_idle_seconds": 0},
+            {},
+            "jupyter_session_idle_seconds: 0, which is never, is not allowed here. Write 1 to 7200 seconds (2 h)",
+        ),
+    ],
+)
+def test_an_idle_time_beyond_the_limit_is_refused(
+    inventory: dict[str, object], wanted: dict[str, object], words: str
+) -> None:
+    with pytest.raises(BadInput) as told:
+        options.check_idle(inventory, options.launch({"session": "default", **wanted}).variables, local=False)
+    assert str(told.value) == words
+
+
+def test_the_limit_is_not_the_person_s_to_set() -> None:
+    with pytest.raises(BadInput) as told:
+        options.launch({"session": "default"}, extra_variables=["jupyter_session_idle_limit_seconds=0"])
+    assert str(told.value) == "-e: jupyter_session_idle_limit_seconds is the admin's. It belongs in the inventory"

@@ -97,6 +97,14 @@ def test_the_scheduler_s_word_moves_the_end(monkeypatch: pytest.MonkeyPatch) -> 
     assert not _asked(walltime)
 
 
+def test_an_end_that_the_job_was_not_told_is_asked_for_at_once() -> None:
+    script = "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 300)))"
+    walltime = Walltime(0.0, minutes=_MINUTES, argv=[sys.executable, "-c", script], environment=os.environ)
+    assert _asked(walltime)
+    assert 200 < walltime.ends_at - time.time() < 301
+    assert walltime.warning() == 0
+
+
 @pytest.mark.parametrize("script", ["", "import sys; sys.exit('squeue failed')", "print('')", "print('never')"])
 def test_a_scheduler_that_cannot_say_leaves_the_end_as_it_was(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ends_at = time.time() + 100

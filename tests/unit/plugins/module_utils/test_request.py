@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
@@ -149,3 +151,16 @@ def test_a_job_that_is_there_has_its_resources() -> None:
     empty = {"time": "", "exclusive": False, "extra": []}
     wanted = request.build(session="x", account="a@b", cluster="b", scheduler="slurm", job="7", resources=empty)
     assert wanted.job == "7"
+
+
+@pytest.mark.parametrize(("asked", "minutes"), [
+    ((), ()), ([5], (5,)), (["1", 30, 5, 30], (30, 5, 1)), ("30,5", (30, 5)),
+])
+def test_warnings_are_sorted_minutes(asked: Any, minutes: tuple[int, ...]) -> None:
+    assert request.check_warn_minutes(asked) == minutes
+
+
+@pytest.mark.parametrize("asked", ["30;5", [0], ["x"], [-1], [True], list(range(1, 30))])
+def test_warnings_that_are_no_minutes_are_refused(asked: Any) -> None:
+    with pytest.raises(BadInput, match=r"^warn_minutes: "):
+        request.check_warn_minutes(asked)
