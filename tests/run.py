@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import machine, rows
+from tests import figures, machine, rows
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
@@ -107,6 +107,8 @@ def main(names: Sequence[str]) -> int:
         print(refusal)
         return 2
     outcomes = list(_run_all(chosen))
+    if any(part.long for part in chosen):
+        print(figures.table())
     if any(part.long for part in chosen) or (not names and _reports_are_complete()):
         rows.main()
     return _report(outcomes, skipped)

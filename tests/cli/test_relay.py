@@ -44,6 +44,7 @@ def by_nc(server: Server) -> Gateway:
     return Gateway(server.address, ME, server.port, relay="nc")
 
 
+@pytest.mark.rows("F29")
 def test_what_forwards_nothing_is_refused_with_the_remedy(closed: Way) -> None:
     assert closed.failure() == (
         f"lab: login host {LOGIN} cannot be reached from {GATE}, which refuses to pass connections on. "
@@ -51,6 +52,7 @@ def test_what_forwards_nothing_is_refused_with_the_remedy(closed: Way) -> None:
     )
 
 
+@pytest.mark.rows("F29")
 def test_nc_passes_what_forwards_nothing(closed: Way) -> None:
     closed.write(gateways=(by_nc(closed.gate),))
     assert closed.open()

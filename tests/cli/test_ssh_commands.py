@@ -21,6 +21,7 @@ def _login_shell(way: Way, command: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "tcsh"])
+@pytest.mark.rows("F41", "F42")
 def test_command_is_framed_in_every_shell(way: Way, shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
@@ -49,6 +50,7 @@ def test_command_that_does_not_end(way: Way) -> None:
         ssh.run_remote(way.cluster, way.files, ["sleep", "60"], timeout_seconds=1)
 
 
+@pytest.mark.rows("F42")
 def test_login_shell_that_runs_nothing(way: Way) -> None:
     _login_shell(way, "echo This account is currently not available.; exit 1")
     with pytest.raises(ssh.ConnectFailed) as told:

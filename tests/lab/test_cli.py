@@ -167,6 +167,7 @@ def test_a_login_that_no_longer_carries_is_made_anew_or_named(alice: Laptop, lab
     assert alice.cli("login", "alice@lab").stdout == "Logged in to alice@lab\n"
 
 
+@pytest.mark.rows("F43")
 def test_a_job_that_dies_at_start_shows_its_last_words(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     lab.host("login1").write(ENVIRONMENT, "echo 'the module system is on strike'; exit 7\n", owner="alice", mode=0o600)

@@ -93,6 +93,7 @@ def opened(told: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "mallory"])
+@pytest.mark.rows("F41", "F42")
 def test_one_login_for_every_play_and_login_shell(alice: Person, name: str) -> None:
     person = Person(alice.lab, name)
     first = person.play()

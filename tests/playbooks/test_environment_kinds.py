@@ -166,5 +166,6 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(REFUSED)), ids=[f"{kind}-{text[:40]}" for kind, _, text in REFUSED])
+@pytest.mark.rows("F43")
 def test_what_cannot_work_is_said_before_anything_changes(refusals: list[str], number: int) -> None:
     assert REFUSED[number][2] in refusals[number]

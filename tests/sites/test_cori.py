@@ -17,6 +17,7 @@ def cori() -> Iterator[site.Site]:
         yield running
 
 
+@pytest.mark.rows("F39")
 def test_by_a_port_of_the_node_through_the_same_login_host(cori: site.Site) -> None:
     refused = laptop.failed(cori.person.cli("launch", cori.person.account, check=False))
     assert f"cori has a JupyterHub, which is the better way: {HUB}\n" in refused

@@ -22,6 +22,7 @@ def dice() -> Iterator[site.Site]:
         yield running
 
 
+@pytest.mark.rows("F29", "F39")
 def test_on_the_server_that_answered(dice: site.Site) -> None:
     session = dice.launch()
     session.check(route="node", nodes=NODES, why=site.FIRST)

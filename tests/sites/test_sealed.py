@@ -18,6 +18,7 @@ def sealed() -> Iterator[site.Site]:
         yield running
 
 
+@pytest.mark.rows("F29", "F30", "F31")
 def test_by_a_step_of_the_job(sealed: site.Site) -> None:
     session = sealed.launch()
     session.check(route="step", nodes=NODES)
