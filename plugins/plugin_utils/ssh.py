@@ -185,7 +185,7 @@ def _content(stream: IO[bytes]) -> bytes:
 @contextlib.contextmanager
 def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator[None]:
     """Two that open one master at once would leave a connection that nobody can end."""
-    with open(files.lock, "a", encoding="ascii") as lock:
+    with os.fdopen(os.open(files.lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

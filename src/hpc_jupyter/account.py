@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,11 +119,19 @@ def load(sources: Sequence[str]) -> Inventory:
     try:
         with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise), _imports_as_they_were():
             accounts = _read(chosen)
+            _remove_temporary()
     except BadInput:
         raise
     except Exception as error:  # ansible raises classes of its own, and those of every plugin
         raise _unreadable(f"{', '.join(chosen)} cannot be read", error) from error
     return Inventory(chosen, accounts)
+
+
+def _remove_temporary() -> None:
+    """What reads the inventory may hold a connection for days, and be killed: Ansible removes this at its exit only."""
+    from ansible import constants
+
+    shutil.rmtree(constants.DEFAULT_LOCAL_TMP, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -101,3 +101,14 @@ def test_bad_facts_are_refused_before_anything_is_contacted(
 def test_nothing_of_ansibles_is_left_in_the_home_directory(environment: dict[str, str], tmp_path: Path) -> None:
     assert run(environment, "status", "local").returncode == 0
     assert not (tmp_path / ".ansible").exists()
+
+
+def test_nothing_temporary_is_kept_once_the_inventory_is_read(environment: dict[str, str], tmp_path: Path) -> None:
+    """A holder that is killed cannot remove anything."""
+    code = "import os; from hpc_jupyter import account; account.load([]); print(os.listdir(os.environ['TMPDIR']))"
+    place = tmp_path / "temporary"
+    place.mkdir()
+    argv = [sys.executable, "-c", code]
+    there = {**environment, "TMPDIR": str(place)}
+    done = subprocess.run(argv, env=there, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
