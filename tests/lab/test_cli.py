@@ -175,3 +175,22 @@ def test_a_job_that_dies_at_start_shows_its_last_words(alice: Laptop, lab: Lab) 
     assert done.returncode == 5
     assert "the module system is on strike" in failed(done)
     assert alice.squeue() == []
+
+
+@pytest.mark.rows("F42")
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("/usr/bin/python3.11", "Set the account up: hpc-jupyter setup alice@lab\n"),
+        ("/usr/bin/sbatch", "there is no sbatch on PATH, nor on a login shell's PATH\n"),
+    ],
+)
+def test_what_the_login_host_lacks_is_named(alice: Laptop, lab: Lab, program: str, message: str) -> None:
+    alice.set_up()
+    login = lab.host("login1")
+    login.run(["chmod", "a-x", program])
+    try:
+        assert failed(alice.cli("launch", "alice@lab", check=False)).endswith(message)
+    finally:
+        login.run(["chmod", "a+x", program])
+    assert alice.squeue() == []
