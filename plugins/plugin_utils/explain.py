@@ -1,20 +1,32 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From OpenSSH's own words to: which hop, what failed there, what to do. Pure."""
+"""From OpenSSH's own words to: which hop, what failed there, what to do."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
+DENIED = "denied"
+"""Nobody was let in: trying again would only be punished."""
+
+UNTRUSTED = "untrusted"
+"""It may be another host than the one that is meant."""
+
+TURNED_AWAY = "turned away"
+"""The host closes connections at once: it has too many of them, or punishes this address for earlier ones."""
+
 _HIDDEN = re.compile(r"debug\d: |Warning: Permanently added |Transferred: |Bytes per second: |Authenticated to ")
 _VIA = re.compile(r"(?m)^(?:Connection (?:closed|reset) by|(?:ssh_dispatch_run_fatal: )?Connection to) UNKNOWN ")
 _RECORDED = "the session's login host"
 _DIRECT = re.compile(r"(?m)^Connection (?:closed|reset) by (?!UNKNOWN)")
+_BANNER = re.compile(r"(?i)not allowed at this time|exceeded maxstartups")
 _OPENED = re.compile(r"(?m)^Authenticated to ")
 
 
@@ -49,12 +61,20 @@ def explain(stderr: str, cluster: Cluster, *, node: str = "", login_host: str = 
     """
     text = stderr.replace("\r", "")
     way = hops(cluster, node=node, login_host=login_host)
-    for pattern, tell in _TABLE:
-        found = pattern.search(text)
-        if found:
-            return f"{cluster.name}: {tell(_Case(found, text, cluster, way, asked))}"
+    match = _match(text)
+    if match:
+        return f"{cluster.name}: {match[1](_Case(match[0], text, cluster, way, asked))}"
     lines = [line for line in text.splitlines() if line.strip() and not _HIDDEN.match(line)]
     return f"{cluster.name}: ssh failed: {lines[-1].strip() if lines else 'it gave no reason'}"
+
+
+def cause(stderr: str) -> str:
+    """``DENIED``, ``UNTRUSTED`` or ``TURNED_AWAY`` where trying again at once is no good, else nothing."""
+    text = stderr.replace("\r", "")
+    match = _match(text)
+    if match and match[1] is _closed and not (_DIRECT.search(text) or _BANNER.search(text)):
+        return ""
+    return _CAUSES.get(match[1], "") if match else ""
 
 
 def explain_silence(stderr: str, cluster: Cluster, *, seconds: float) -> str:
@@ -65,6 +85,11 @@ def explain_silence(stderr: str, cluster: Cluster, *, seconds: float) -> str:
         f"{cluster.name}: {hop} did not let {hop.user} in within {seconds:g} seconds. "
         "Check that it is up, and this machine's network or VPN"
     )
+
+
+def _match(text: str) -> tuple[re.Match[str], Callable[[_Case], str]] | None:
+    matches = ((pattern.search(text), tell) for pattern, tell in _TABLE)
+    return next(((found, tell) for found, tell in matches if found), None)
 
 
 @dataclass(frozen=True)
@@ -119,12 +144,24 @@ def _changed(case: _Case) -> str:
     presented = re.search(r"(\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s", case.text)
     offending = re.search(r"Offending \S+ key in (.+):(\d+)", case.text)
     shown = f" It presents the {presented[1]} key {presented[2]}." if presented else ""
-    known = f" Another one is in {offending[1]}, line {offending[2]}." if offending else ""
+    known = f" Another one is in {offending[1]}, line {offending[2]}{_known(*offending.groups())}." if offending else ""
     hop = case.hop(host, port=port)
     remedy = "Compare with what the site publishes, then pin it in hpc_host_keys"
     if hop.kind not in ("gateway", "login host"):
         remedy = "It is not the one in the session's record: ask the site, or start the session again"
     return f"{hop}: the host key has changed.{shown}{known} Nothing was sent. {remedy}"
+
+
+def _known(path: str, line: str) -> str:
+    """The fingerprint of the key in that line, as ssh shows fingerprints."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            words = stream.read().splitlines()[int(line) - 1].split()
+        key = next(word for word in words if word.startswith("AAAA"))
+        digest = hashlib.sha256(base64.b64decode(key, validate=True)).digest()
+    except (OSError, ValueError, IndexError, StopIteration):
+        return ""
+    return f": SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def _no_key(case: _Case) -> str:
@@ -276,3 +313,9 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
     (re.compile(r"(?m)^(?:kex_exchange_identification: |Connection (?:closed|reset) by |ssh_dispatch_run_f)"), _closed),
 ]
 """Causes before their consequences: the first that is found is told."""
+
+_CAUSES: dict[Callable[[_Case], str], str] = {
+    _denied: DENIED, _too_many: DENIED, _expired: DENIED,
+    _not_pinned: UNTRUSTED, _changed: UNTRUSTED, _no_key: UNTRUSTED, _revoked: UNTRUSTED,
+    _closed: TURNED_AWAY,
+}

@@ -23,12 +23,14 @@ from typing import IO
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master, master_pid
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import go_through, wanted_host
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain, explain_silence
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
-__all__ = ["Answer", "ConnectFailed", "close_master", "explain", "master_alive", "open_master", "run_remote"]
+__all__ = [
+    "Answer", "ConnectFailed", "close_master", "explain", "master_alive", "master_pid", "open_master", "run_remote",
+]
 
 TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
 """Tells the askpass program which terminal to ask on: in its session of its own it has no /dev/tty."""
@@ -38,7 +40,11 @@ _POLL_SECONDS = 0.02
 
 
 class ConnectFailed(HpcJupyterError):
-    """The account could not be reached; the text names the hop and says what to do."""
+    """The account could not be reached; the text names the hop and says what to do, ``cause`` is ``explain``'s word."""
+
+    def __init__(self, message: str, *, cause: str = "") -> None:
+        self.cause = cause
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,11 @@ def master_alive(files: Files) -> bool:
 
 def open_master(
     cluster: Cluster, files: Files, *, askpass: str | None = None, once: bool = False, timeout_seconds: float = 60.0,
-    show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None,
+    show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None, instead_of: int = 0,
 ) -> bool:
     """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
+
+    The master with the process id ``instead_of`` no longer carries: it ends once there is another one, not before.
 
     Where a session depends on another login host than the one that answers, the way goes on to that one; if it cannot
     be reached, the one that answered has to do.
@@ -78,9 +86,11 @@ def open_master(
         return False
     deadline = time.monotonic() + timeout_seconds
     with _only_opener(cluster, files, deadline=deadline):
-        if master_alive(files):
+        there = master_pid(files.control)
+        if there and there != instead_of:
             return False
-        _forget(files)
+        if not there:
+            _forget(files)
         config = (files.once_config if once else files.asking_config) if askpass else files.batch_config
         added = _environment(askpass, environment or {})
 
@@ -88,7 +98,8 @@ def open_master(
             left = deadline - time.monotonic()
             _log_in(cluster, files, through, config=config, seconds=left, show=show, environment=added)
 
-        log_in(_jump(cluster, config))
+        with _set_aside(files) if there else contextlib.nullcontext():
+            log_in(_jump(cluster, config))
         _go_on(cluster, files, log_in)
     return True
 
@@ -100,6 +111,26 @@ def close_master(files: Files) -> bool:
         end_master(files.control)
     _forget(files)
     return alive
+
+
+@contextlib.contextmanager
+def _set_aside(files: Files) -> Iterator[None]:
+    """The master that there is makes way for another one, and comes back where that could not be opened."""
+    pids = [pid for pid in (master_pid(files.control), master_pid(files.entrance)) if pid]
+    os.rename(files.control, files.former)
+    try:
+        yield
+    except BaseException:
+        if not os.path.exists(files.control):
+            os.rename(files.former, files.control)
+        raise
+    for pid in pids:
+        # Asked to end, it would take its successor's socket away.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for path in (files.former, files.entrance):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None]) -> None:
@@ -124,13 +155,16 @@ def _forget(files: Files) -> None:
             os.unlink(path)
 
 
-def run_remote(cluster: Cluster, files: Files, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> Answer:
+def run_remote(
+    cluster: Cluster, files: Files, argv: Sequence[str], *, timeout_seconds: float = 30.0, by_master: bool = False
+) -> Answer:
     """Run ``argv`` on the account, whatever its login shell is and prints; ``~/`` begins a program's path.
 
-    Nothing is asked, and no master is left behind. Raises ``ConnectFailed`` if the command did not come to run.
+    Nothing is asked, and no master is left behind; with ``by_master`` nobody is contacted where there is none. Raises
+    ``ConnectFailed`` if the command did not come to run.
     """
     nonce = secrets.token_hex(16)
-    command = ["/bin/sh", "-s"] if cluster.local else _ssh(cluster, files)
+    command = ["/bin/sh", "-s"] if cluster.local else _ssh(cluster, files, by_master=by_master)
     try:
         done = _run(command, _script(argv, nonce).encode(), timeout_seconds)
     except subprocess.TimeoutExpired as error:
@@ -139,7 +173,8 @@ def run_remote(cluster: Cluster, files: Files, argv: Sequence[str], *, timeout_s
     framed = re.search(rf"{nonce} begin\n(.*)\n{nonce} end (\d+)\n", stdout, re.DOTALL)
     if framed:
         return Answer(int(framed[2]), framed[1], stderr)
-    raise ConnectFailed(_why_not_run(cluster, done.returncode, stdout=stdout, stderr=stderr))
+    why = _why_not_run(cluster, done.returncode, stdout=stdout, stderr=stderr)
+    raise ConnectFailed(why, cause=cause(stderr) if done.returncode == 255 else "")
 
 
 def _script(argv: Sequence[str], nonce: str) -> str:
@@ -150,9 +185,10 @@ def _script(argv: Sequence[str], nonce: str) -> str:
     return f"printf '\\n%s begin\\n' {nonce}\n{words} </dev/null\nprintf '\\n%s end %s\\n' {nonce} $?\nexit 0\n"
 
 
-def _ssh(cluster: Cluster, files: Files) -> list[str]:
+def _ssh(cluster: Cluster, files: Files, *, by_master: bool) -> list[str]:
     # ControlMaster=no: a master begun here would hold our pipes open after the command has ended.
     options = ["-o", "ControlMaster=no", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"]
+    options += ["-o", "ProxyCommand=false"] if by_master else []
     return ["ssh", "-T", "-F", files.batch_config, *options, "--", cluster.name, "exec /bin/sh -s"]
 
 
@@ -216,7 +252,7 @@ def _log_in(
     if code is None:
         raise ConnectFailed(explain_silence(text, cluster, seconds=round(seconds)))
     if code:
-        raise ConnectFailed(explain(text, cluster, asked=asked))
+        raise ConnectFailed(explain(text, cluster, asked=asked), cause=cause(text))
 
 
 @contextlib.contextmanager

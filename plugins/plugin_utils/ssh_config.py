@@ -126,6 +126,11 @@ class Files:
         return os.path.join(self.directory, "entrance")
 
     @property
+    def former(self) -> str:
+        """The socket of a login master that no longer carries, while another one is opened."""
+        return os.path.join(self.directory, "former")
+
+    @property
     def login_known_hosts(self) -> str:
         """The host keys of the login host that a session depends on."""
         return os.path.join(self.directory, "login_known_hosts")
@@ -234,7 +239,9 @@ def write(cluster: Cluster, *, directory: str | None = None, own_configs: Sequen
         (files.asking_config, ["BatchMode no"]),
         (files.once_config, ["BatchMode no", "NumberOfPasswordPrompts 1"]),
     ):
-        _write(path, _wrapper(files, ["LogLevel VERBOSE", *options, *_relays(cluster, config=path)]))
+        # Whoever typed a code for a login keeps it through a cut of minutes; whether it carries, a probe decides.
+        lasting = ["LogLevel VERBOSE", "ServerAliveCountMax 18", *options]
+        _write(path, _wrapper(files, [*lasting, *_relays(cluster, config=path)]))
     return files
 
 

@@ -31,6 +31,7 @@ _LOGIN_SECONDS = 60.0
 _COMMAND_SECONDS = 60.0
 _ALIVE_SECONDS = 10.0
 _OFFER_SECONDS = 300.0
+_LAST_WORDS = 15
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,17 @@ class Access:
         """The account's own command."""
         return f"{self.cluster.root}/hpc-session"
 
-    def log_in(self, progress: Progress, *, interactive: bool) -> bool:
-        """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already."""
-        if self.cluster.local or self._is_logged_in():
+    def log_in(
+        self, progress: Progress, *, interactive: bool, anew: bool = False, once: bool = False,
+        seconds: float = _LOGIN_SECONDS,
+    ) -> bool:
+        """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already.
+
+        With ``anew`` the one that there is is known not to carry; it ends once there is another one. With ``once`` no
+        hop asks again after a wrong answer. ``seconds`` is for a login without a person.
+        """
+        master = ssh.master_pid(self.files.control)
+        if self.cluster.local or (master and not anew and self.carries()):
             return False
         progress.now(f"Logging in to {self.cluster.name}: {' → '.join(str(hop) for hop in hops(self.cluster))}")
         asked = interactive and sys.stdin.isatty()
@@ -78,19 +87,20 @@ class Access:
                 self.files,
                 askpass=_askpass(self.files) if asked else None,
                 show=_teller(progress) if asked else None,
-                timeout_seconds=_TYPING_SECONDS if asked else _LOGIN_SECONDS,
+                timeout_seconds=_TYPING_SECONDS if asked else seconds,
+                once=once,
+                instead_of=master,
             )
         except ssh.ConnectFailed as error:
-            raise Unreachable(str(error)) from error
+            raise Unreachable(str(error), cause=error.cause) from error
 
-    def _is_logged_in(self) -> bool:
+    def carries(self, *, seconds: float = _ALIVE_SECONDS) -> bool:
         """Whether a master is there and its connection still carries: after sleep or a cut it may not know itself."""
         if not ssh.master_alive(self.files):
             return False
         try:
-            ssh.run_remote(self.cluster, self.files, ["true"], timeout_seconds=_ALIVE_SECONDS)
+            ssh.run_remote(self.cluster, self.files, ["true"], timeout_seconds=seconds, by_master=True)
         except ssh.ConnectFailed:
-            ssh.close_master(self.files)
             return False
         return True
 
@@ -99,7 +109,7 @@ class Access:
         try:
             return ssh.run_remote(self.cluster, self.files, argv, timeout_seconds=seconds)
         except ssh.ConnectFailed as error:
-            raise Unreachable(str(error)) from error
+            raise Unreachable(str(error), cause=error.cause) from error
 
     def installed_version(self) -> str:
         """The version that the account was set up with; empty if it was never set up."""
@@ -110,9 +120,9 @@ class Access:
         except (ValueError, KeyError, TypeError):
             return ""
 
-    def attach(self, session: str) -> Attached:
+    def attach(self, session: str, *, seconds: float = _COMMAND_SECONDS) -> Attached:
         """Ask the account for a session's record and token; raises ``NoSession``, or why it cannot say."""
-        return self._ask("attach", session)
+        return self._ask("attach", session, seconds=seconds)
 
     def offer(self, session: str, how: str) -> Attached:
         """Have the running session offer itself as ``socket``, ``lan`` or ``reverse``; raises why it does not."""
@@ -130,6 +140,14 @@ class Access:
         if "error" in told:
             raise _refusal(str(told["error"]), answer.code)
         return _attached(told, account=self.cluster.account)
+
+    def last_words(self, log: str) -> tuple[str, ...]:
+        """The last lines of a session's log, as far as they can be read now."""
+        try:
+            said = self.run(["tail", "-n", str(_LAST_WORDS), "--", log], seconds=_ALIVE_SECONDS) if log else None
+        except Unreachable:
+            return ()
+        return tuple(said.stdout.splitlines()) if said and said.code == 0 else ()
 
     def observe(self, session: str) -> Mapping[str, Any]:
         """The session as the scheduler confirms it, which takes longer than its record; empty if nobody can say."""

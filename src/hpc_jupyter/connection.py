@@ -11,7 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, this_process
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS, first_port, is_on_login_host, offer_of
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
@@ -29,6 +29,7 @@ from hpc_jupyter.state import Held, Store
 
 _PORTS_TRIED = 50
 _BETWEEN_PROBES_SECONDS = 1.0
+_ATTACH_SECONDS = 60.0
 _HURRIED_SECONDS = 25.0
 """How long a route may take to open while there are others to try."""
 
@@ -91,9 +92,9 @@ class Connector:
         """What this machine remembers of the account."""
         return Store(self.account)
 
-    def attach(self) -> Attached:
+    def attach(self, *, seconds: float = _ATTACH_SECONDS) -> Attached:
         """The session's record and token; raises ``NoSession`` or ``Waiting`` unless it can be connected to."""
-        attached = self.access.attach(self.session)
+        attached = self.access.attach(self.session, seconds=seconds)
         check_ready(attached.record, self.hints)
         return attached
 
@@ -119,17 +120,18 @@ class Connector:
                 raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}") from None
             raise
 
-    def reconnect(self, attached: Attached, link: Link) -> Link:
+    def reconnect(self, attached: Attached, link: Link, *, seconds: float = forward.LOGIN_SECONDS) -> Link:
         """Connect again from the process that held ``link``, on the port that open tabs know if it is free.
 
-        A session with work in it is not asked to change how it is offered, except to what it was before.
+        A session with work in it is not asked to change how it is offered, except to what it was before. The last route
+        that there is may take ``seconds`` to open.
         """
         before = link.route
         port = before.port if forward.is_free(before.port) else 0
         names = candidates(attached.record, self.access.cluster, remembered=before.name)
         offered = offer_of(asdict(attached.record))
         keeping = [name for name in names if name == before.name or OFFERS[name] == offered]
-        return self._connect(attached, Wanted(port, before.ports), names=keeping)
+        return self._connect(attached, Wanted(port, before.ports), names=keeping, seconds=seconds)
 
     def join(self, attached: Attached, wanted: Wanted) -> Link | None:
         """The connection that another process holds, if it works and is on the wanted ports.
@@ -190,7 +192,9 @@ class Connector:
                 f"not sent there. See: {self.hints.command('logs')}"
             )
 
-    def _connect(self, attached: Attached, wanted: Wanted, *, names: Sequence[str] = ()) -> Link:
+    def _connect(
+        self, attached: Attached, wanted: Wanted, *, names: Sequence[str] = (), seconds: float = forward.LOGIN_SECONDS
+    ) -> Link:
         """By the first route that works."""
         remembered = self.store.route()
         left = list(names) or candidates(attached.record, self.access.cluster, remembered=remembered)
@@ -198,7 +202,7 @@ class Connector:
         while left:
             name = left.pop(0)
             try:
-                link = self._by(name, attached, wanted, patience=_HURRIED_SECONDS if left else forward.LOGIN_SECONDS)
+                link = self._by(name, attached, wanted, patience=min(seconds, _HURRIED_SECONDS) if left else seconds)
             except PortTaken:
                 raise
             except NoForward as error:
@@ -314,7 +318,8 @@ class Connector:
                 way, token=attached.token, master=self.access.files.control, seconds=patience
             )
         except SshFailed as error:
-            raise NoForward(self._explained(error.stderr, way, attached.record)) from error
+            why = self._explained(error.stderr, way, attached.record)
+            raise NoForward(why, cause=cause(error.stderr)) from error
 
     def _explained(self, stderr: str, way: Route, record: Record) -> str:
         if is_on_login_host(asdict(record), way.name):

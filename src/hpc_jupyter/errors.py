@@ -8,12 +8,18 @@ from hpc_jupyter.exits import Exit
 
 
 class Failure(HpcJupyterError):
-    """Something failed; ``detail`` are lines that help to see why, such as the end of the job's log."""
+    """Something failed; ``detail`` are lines that help to see why, such as the end of the job's log.
+
+    ``cause`` is a word of ``plugin_utils.explain`` where it was ssh that failed, and trying again at once is no good.
+    """
 
     code = Exit.FAILED
 
-    def __init__(self, message: str, *, detail: tuple[str, ...] = (), code: Exit | None = None) -> None:
+    def __init__(
+        self, message: str, *, detail: tuple[str, ...] = (), code: Exit | None = None, cause: str = ""
+    ) -> None:
         self.detail = detail
+        self.cause = cause
         self.code = code if code is not None else self.code
         super().__init__(message)
 
@@ -31,7 +37,7 @@ class NoSession(Failure):
 
 
 class SessionFailed(Failure):
-    """The job was refused, or the session died while it started."""
+    """The job was refused, or the session failed while it started or was connected."""
 
     code = Exit.SESSION_FAILED
 

@@ -26,7 +26,7 @@ MEANINGS = {
     Exit.BAD_INPUT: "an option, an account or the inventory is wrong; nothing was contacted or changed",
     Exit.UNREACHABLE: "the account could not be reached or entered; the message names the hop",
     Exit.NO_SESSION: "there is no such session, or it is over",
-    Exit.SESSION_FAILED: "the scheduler refused the job, or the session died while it started",
+    Exit.SESSION_FAILED: "the scheduler refused the job, or the session failed while it started or was connected",
     Exit.WAITING: "the session is still waiting for its node",
     Exit.NO_FORWARD: "the session runs, but no connection to it could be made",
     Exit.BUSY: "another hpc-jupyter is working on the same session",

@@ -19,7 +19,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import cancel,
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, identify
 
 from hpc_jupyter.errors import NoForward
-from hpc_jupyter.probe import Answer, ask
+from hpc_jupyter.listener import is_ours
+from hpc_jupyter.probe import ANSWER_SECONDS, Answer, ask
 from hpc_jupyter.route import LISTENS, Route
 
 __all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "is_free", "open_forward"]
@@ -79,11 +80,17 @@ class Forward:
         """End it."""
         raise NotImplementedError
 
-    def prove(self, token: str) -> None:
-        """Ask the session itself, through the forward; raises ``NoForward`` or ``SshFailed`` if it does not answer."""
-        deadline = time.monotonic() + self.patience
+    def ask(self, token: str, *, seconds: float = ANSWER_SECONDS) -> Answer:
+        """Ask the session itself, through the forward; a listener that is not ours is shown no token."""
+        if not self.is_alive or not is_ours(self.route.port):
+            return Answer(ok=False, reason=f"nothing of yours listens on port {self.route.port} of this machine")
+        return ask(self.route.url, token, sha256=self.route.sha256, seconds=seconds)
+
+    def prove(self, token: str, *, seconds: float = LOGIN_SECONDS) -> None:
+        """Ask until the session answers; raises ``NoForward`` or ``SshFailed`` if it does not."""
+        deadline = time.monotonic() + min(self.patience, seconds)
         while True:
-            answer = ask(self.route.url, token, sha256=self.route.sha256)
+            answer = self.ask(token, seconds=min(ANSWER_SECONDS, seconds))
             if answer.ok:
                 return
             self._check_alive()
@@ -229,7 +236,7 @@ def open_forward(route: Route, *, token: str, master: str = "", seconds: float =
     forward = Riding(route, master) if route.rides else OwnSsh(route)
     try:
         forward.await_listener(seconds)
-        forward.prove(token)
+        forward.prove(token, seconds=seconds)
     except BaseException:
         forward.close()
         raise

@@ -6,19 +6,23 @@ import http
 from dataclasses import dataclass
 from typing import Any
 
-_ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a session's address answers: ``ok``, or why not; ``final`` if asking again would not help."""
+    """What a session's address answers: ``ok``, or why not; ``final`` if asking again would not help.
+
+    ``late`` if nothing was answered at all in the time there was.
+    """
 
     ok: bool
     reason: str = ""
     final: bool = False
+    late: bool = False
 
 
-def ask(url: str, token: str, *, sha256: str = "", seconds: float = _ANSWER_SECONDS) -> Answer:
+def ask(url: str, token: str, *, sha256: str = "", seconds: float = ANSWER_SECONDS) -> Answer:
     """Ask a session for its status, with its token; this does not count as activity there.
 
     Over https the certificate must be the one with the fingerprint ``sha256``; the token is not sent before.
@@ -36,7 +40,8 @@ def ask(url: str, token: str, *, sha256: str = "", seconds: float = _ANSWER_SECO
     except urllib3.exceptions.SSLError as error:
         return _judge_tls(str(error), url, sha256)
     except urllib3.exceptions.HTTPError as error:
-        return Answer(ok=False, reason=f"nothing answers at {url} ({type(error).__name__})")
+        late = isinstance(error, urllib3.exceptions.TimeoutError)
+        return Answer(ok=False, reason=f"nothing answers at {url} ({type(error).__name__})", late=late)
     return _judge(response.status, response.data, url)
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import writ
 
 from hpc_jupyter.access import Access
 from hpc_jupyter.connection import Connector, Link
+from hpc_jupyter.hold import Holder
+from hpc_jupyter.outage import Outage
 from hpc_jupyter.progress import Plain
 from hpc_jupyter.results import Hints
 from tests.cli.ssh_servers import keys, way  # noqa: F401  (fixtures)
@@ -167,9 +169,11 @@ class World:
 
     def stop_sshd(self) -> None:
         """End sshd and every connection it serves."""
-        subprocess.run(["pkill", "-P", str(self.sshd.pid)], check=False, timeout=10)
+        argv = ["pgrep", "-P", str(self.sshd.pid)]
+        pids = subprocess.run(argv, check=False, timeout=10, capture_output=True, text=True)
         self.sshd.terminate()
         self.sshd.wait(timeout=10)
+        subprocess.run(["kill", *pids.stdout.split()], check=False, timeout=10, stderr=subprocess.DEVNULL)
 
     def start_sshd(self) -> None:
         """Start it again."""
@@ -182,6 +186,13 @@ def connect(world: World, port: int = 0) -> Link:
     connector.access.log_in(connector.progress, interactive=False)
     with connector.believing_the_scheduler():
         return connector.connect(connector.attach(), port=port)
+
+
+def mend(connector: Connector, link: Link, say: Callable[[str], None]) -> Link:
+    """``link`` as it is once it has been mended."""
+    holder = Holder(connector, link, say)
+    holder.mend(Outage(say))
+    return holder.link
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A connection that is held: joined, mended, replaced, and ended with its session; over a real sshd."""
+"""A connection that another process holds: joined, replaced, ended; over a real sshd."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, identify
 
-from hpc_jupyter import forward, hold, state
+from hpc_jupyter import forward, hold
 from hpc_jupyter.connection import Link
 from hpc_jupyter.errors import Failure, NoForward, NoSession, Unreachable, exit_code
 from hpc_jupyter.exits import Exit
@@ -65,53 +63,6 @@ def test_what_a_killed_holder_left_is_ended(world: World) -> None:
     finally:
         hold.close(link)
         hold.close(second)
-
-
-def test_a_connection_whose_ssh_was_killed_is_mended_under_the_same_port(world: World) -> None:
-    link = connect(world)
-    pid = link.forward.process.pid if link.forward else 0
-    os.kill(pid, signal.SIGKILL)
-    said: list[str] = []
-    mended = hold.mend(world.connector, link, said.append)
-    try:
-        assert mended.route.port == link.route.port
-        assert forward.ask(mended.route.url, TOKEN).ok
-        assert said == []
-    finally:
-        hold.close(link)
-        hold.close(mended)
-
-
-def test_holding_ends_with_the_session(world: World) -> None:
-    link = connect(world)
-    world.tell(state="ended", how="time limit", reason="the job reached its walltime")
-    os.kill(link.forward.process.pid if link.forward else 0, signal.SIGTERM)
-    said: list[str] = []
-    with pytest.raises(NoSession) as told:
-        hold.hold(world.connector, link, said.append)
-    assert str(told.value) == (
-        "Session default has ended (time limit: the job reached its walltime). "
-        "Start a new one: hpc-jupyter launch me@lab"
-    )
-    assert [line.split("(")[0] for line in said] == ["The connection to node1 is lost "]
-    assert world.connector.store.read("default") == Held(port=link.route.port)
-
-
-def test_mending_goes_on_while_the_cluster_is_away(world: World) -> None:
-    link = connect(world)
-    world.stop_sshd()
-    ssh.close_master(world.access.files)
-    said: list[str] = []
-
-    def come_back(text: str) -> None:
-        said.append(text)
-        if len(said) == 1:
-            world.start_sshd()
-
-    mended = hold.mend(world.connector, link, come_back)
-    hold.close(mended)
-    hold.close(link)
-    assert said[0].startswith("Still trying: lab: login host 127.0.0.1: port ")
 
 
 def test_a_port_that_is_taken_does_not_end_the_connection_that_there_is(world: World) -> None:
@@ -170,36 +121,3 @@ def test_an_account_that_answers_with_an_error(world: World, code: Exit, error: 
         connect(world)
     assert type(told.value) is error
     assert (str(told.value), exit_code(told.value)) == ("there is a reason", code)
-
-
-@pytest.mark.parametrize("code", [Exit.FAILED, Exit.UNREACHABLE, Exit.BUSY])
-def test_mending_goes_on_while_the_account_cannot_say(world: World, code: Exit) -> None:
-    link = connect(world)
-    hold.close(link)
-    world.answer({"error": "not now"}, code=code)
-    said: list[str] = []
-
-    def recover(text: str) -> None:
-        said.append(text)
-        world.tell()
-
-    mended = hold.mend(world.connector, link, recover)
-    hold.close(mended)
-    assert said == ["Still trying: not now"]
-
-
-def test_mending_waits_for_whoever_has_the_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "_LOCK_SECONDS", 0.2)
-    link = connect(world)
-    hold.close(link)
-    said: list[str] = []
-    locked: Any = world.connector.store.lock("default")
-    locked.__enter__()
-
-    def unlock(text: str) -> None:
-        said.append(text)
-        locked.__exit__(None, None, None)
-
-    mended = hold.mend(world.connector, link, unlock)
-    hold.close(mended)
-    assert said[0].startswith("Still trying: another hpc-jupyter has been connecting to session default of me@lab")

@@ -32,7 +32,7 @@ from hpc_jupyter import explained, forward, hold
 from hpc_jupyter.connection import Tried
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.state import Held
-from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port
+from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port, mend
 
 
 class TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -180,7 +180,7 @@ def test_a_riding_connection_is_mended_when_its_master_has_gone(lan: World) -> N
     os.kill(master_pid(lan.access.files.control), signal.SIGKILL)
     assert link.forward is not None
     assert not link.forward.wait(5)
-    mended = hold.mend(lan.connector, link, lambda _text: None)
+    mended = mend(lan.connector, link, lambda _text: None)
     try:
         assert mended.route.port == link.route.port
         assert forward.ask(mended.route.url, TOKEN, sha256=mended.route.sha256).ok

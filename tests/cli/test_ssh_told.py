@@ -58,7 +58,7 @@ def test_changed_key_of_a_known_host(way: Way) -> None:
         way.open()
     assert str(told.value) == (
         f"lab: login host {LOGIN}: the host key has changed. It presents the ED25519 key {way.login.pin()}. "
-        f"Another one is in {known}, line 1. Nothing was sent. Compare with what the site publishes, "
+        f"Another one is in {known}, line 1: {way.gate.pin()}. Nothing was sent. Compare with what the site publishes, "
         "then pin it in hpc_host_keys"
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, Gateway, Pin
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain, explain_silence
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain, explain_silence
 
 PIN = "SHA256:" + "A" * 43
 CLUSTER = Cluster(
@@ -189,3 +189,22 @@ def test_what_a_host_says_in_passing_is_no_cause() -> None:
     banner = "Permission denied (to all who have no account). Host key verification failed? Call us.\r\n"
     told = explain(banner + "ssh: connect to host gate port 2201: Connection refused\r\n", CLUSTER)
     assert told.startswith("lab: gateway gate: port 2201 cannot be reached")
+
+
+@pytest.mark.parametrize(("stderr", "word"), [
+    ("", ""),
+    ("ssh: connect to host gate port 2201: No route to host\r\n" + JUMP, ""),
+    ("channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n" + JUMP, ""),
+    (JUMP, ""),
+    ("alice@login: Permission denied (publickey).\r\n", "denied"),
+    ("Received disconnect from 10.1.0.2 port 22:2: Too many authentication failures\r\n" + JUMP, "denied"),
+    ("Your account has expired; please contact your system administrator.\r\n" + JUMP, "denied"),
+    (f"hpc.jupyter: gate presents ssh-ed25519 {PIN}, which is not pinned\n" + JUMP, "untrusted"),
+    ("No ED25519 host key is known for login and you have requested strict checking.\r\n", "untrusted"),
+    ("kex_exchange_identification: Connection closed by remote host\r\nConnection closed by 10.1.0.2 port 22\r\n",
+     "turned away"),
+    ("kex_exchange_identification: banner line contains invalid characters\r\nNot allowed at this time\r\n" + JUMP,
+     "turned away"),
+])
+def test_what_must_not_be_tried_again_at_once(stderr: str, word: str) -> None:
+    assert cause(stderr) == word
