@@ -99,7 +99,7 @@ if kind == "none":
     hand_over()
 act(kind, dice.uniform(0.3, 2.0))
 ''')
-_TINY = '''#!/usr/bin/python3
+TINY = '''#!/usr/bin/python3
 """Takes part in a session as its supervisor does, with the real claim, but runs no Jupyter."""
 import os, signal, sys
 from dataclasses import replace
@@ -149,7 +149,7 @@ def submit_faults(
 def tiny_jobs(person: Laptop) -> None:
     """Let the sessions of an account that is set up run without Jupyter: the claim and the record are real."""
     root = _root(person)
-    person.login.write(f"{root}/tiny", _TINY, owner=person.user, mode=0o755)
+    person.login.write(f"{root}/tiny", TINY, owner=person.user, mode=0o755)
     script = f"export HPC_JUPYTER_PYTHON={root}/tiny\n"
     person.login.write(f"{root}/environment.sh", script, owner=person.user, mode=0o600)
 

@@ -72,8 +72,7 @@ def ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: flo
 
 
 def _alone(files: SessionFiles, *, seconds: float) -> ContextManager[None]:
-    lease = seconds + _STARTING_SECONDS + 10
-    return held(files.asking, wait_seconds=_LOCK_WAIT_SECONDS, what="the session", lease_seconds=lease)
+    return held(files.asking, wait_seconds=max(_LOCK_WAIT_SECONDS, seconds), what="the session")
 
 
 def _ask(files: SessionFiles, want: str, *, landing: Landing | None, seconds: float) -> Record:

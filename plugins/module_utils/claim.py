@@ -36,6 +36,7 @@ class Claim:
         self._generation = generation
         self._environment = environment
         self._job_id = ""
+        self._last: Record | None = None
 
     @property
     def job_id(self) -> str:
@@ -44,7 +45,8 @@ class Claim:
 
     def take(self) -> Record | None:
         """The record, ``starting``, once it is ours; ``None``, with ``step_back``, if another claim is better."""
-        return rec.update(self.files.record, self._claimed)
+        self._last = rec.update(self.files.record, self._claimed)
+        return self._last
 
     def update(self, change: Callable[[Record], Record]) -> Record | None:
         """Change the record as long as it is still ours; ``None`` if it is not."""
@@ -52,23 +54,35 @@ class Claim:
         def guarded(latest: Record | None) -> Record | None:
             return change(latest) if latest is not None and self._is_ours(latest) else None
 
-        return rec.update(self.files.record, guarded)
+        changed = rec.update(self.files.record, guarded)
+        self._last = changed or self._last
+        return changed
 
     def conclude(self, *, how: str, reason: str) -> Record | None:
         """Write the session's end."""
         return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), **_NOWHERE, pid=0))
 
     def is_superseded(self) -> bool:
-        """Whether a newer generation is known; a record that cannot be read says nothing."""
+        """Whether a newer generation is known; a record that was lost or emptied meanwhile is written again."""
         try:
             latest = rec.read(self.files.record)
+            if self._is_lost(latest):
+                latest = rec.update(self.files.record, lambda now: self._last if self._is_lost(now) else None)
         except (HpcJupyterError, OSError):
             return False
         return latest is not None and not self._is_ours(latest)
 
+    def _is_lost(self, latest: Record | None) -> bool:
+        """Torn, removed, or made anew by a launch that found our job by its name and no record."""
+        if latest is None:
+            return True
+        return latest.job_id == self._job_id != "" and latest.state == rec.SUBMITTED and not latest.pid
+
     def _is_ours(self, latest: Record) -> bool:
-        same_job = not self._job_id or latest.job_id in ("", self._job_id)
-        return same_job and latest.generation == self._generation
+        """Ours is the record that names our job, of whichever submit, or that waits for our generation's job."""
+        if latest.job_id and self._job_id:
+            return latest.job_id == self._job_id
+        return latest.generation == self._generation
 
     def _claimed(self, latest: Record | None) -> Record | None:
         self._job_id = self._own_job_id(latest) if latest else ""
@@ -86,9 +100,9 @@ class Claim:
     def _better_claim(self, latest: Record | None) -> str:
         if latest is None:
             return f"there is no record at {self.files.record}: nothing to start"
-        if latest.generation != self._generation:
+        if latest.generation != self._generation and latest.job_id != (self._job_id or None):
             return f"the session is at generation {latest.generation}: this job, for {self._generation}, steps back"
-        if latest.job_id and self._job_id and latest.job_id != self._job_id:
+        if not self._is_ours(latest):
             return f"job {latest.job_id} already runs this session: job {self._job_id} steps back"
         if latest.state == rec.ENDED and not self._is_requeued(latest):
             return f"the session has ended already ({latest.how}): nothing to start"

@@ -5,8 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
 import tempfile
+
+_DEBRIS = re.compile(r"\.(?:new|clock|room)-\w+|.+\.[0-9a-f]{16}")
+_ROOM_BYTES = 65536
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk or a quota without room says."""
 
 
 def make_private_directory(path: str) -> None:
@@ -32,13 +40,37 @@ def write_private(path: str, content: bytes, *, mode: int = 0o600) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if os.stat(temporary).st_size != len(content):
-            raise OSError(f"{path}: the disk did not take the whole file")
+        if _content(temporary) != content:
+            raise OSError(errno.EIO, "the disk did not keep what was written", path)
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def check_room(directory: str) -> None:
+    """Raise ``OSError`` unless the disk and the quota take some files more, and give them back."""
+    path = os.path.join(directory, ".room-probe")
+    try:
+        write_private(path, os.urandom(_ROOM_BYTES))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def sweep(directory: str, *, older_than_seconds: float) -> None:
+    """Remove what a writer or the holder of a lock left here that was killed in the middle."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if _DEBRIS.fullmatch(name) and (age_seconds(path) or 0.0) > older_than_seconds:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def read_tail(path: str, *, lines: int, limit_bytes: int = 65536) -> list[str]:
@@ -54,10 +86,18 @@ def read_tail(path: str, *, lines: int, limit_bytes: int = 65536) -> list[str]:
 
 
 def age_seconds(path: str) -> float | None:
-    """How long ago ``path`` was written, by its own file system's clock; ``None`` if it is gone."""
+    """How long ago ``path`` was written, by its own file system's clock; ``None`` if it is gone.
+
+    A disk that is full tells no time: then it is 0, as if it had been written now.
+    """
     try:
         written = os.stat(path).st_mtime
     except FileNotFoundError:
         return None
-    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), prefix=".clock-") as probe:
-        return os.stat(probe.name).st_mtime - written
+    try:
+        with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), prefix=".clock-") as probe:
+            return os.stat(probe.name).st_mtime - written
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return 0.0

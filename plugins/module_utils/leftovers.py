@@ -39,7 +39,7 @@ _OLD_SECONDS = 600.0
 _LOCK_WAIT_SECONDS = 5.0
 _FINAL = ("finished", "stopped", "idle", "time limit", "lost")
 """Ends after which no scheduler puts a job back into the queue; a job is lost when it is not even known any more."""
-_HALF_MADE = re.compile(r"\.(?:new|clock)-.+|(?:lock|record\.json\.writing|wish\.json\.asking)\.[0-9a-f]{16}")
+_HALF_MADE = re.compile(r"\.(?:new|clock|room)-.+|(?:lock|record\.json\.writing|wish\.json\.asking)\.[0-9a-f]{16}")
 _REMOVED = ".removed-"
 _WINDOW = "hpcj-window-"
 

@@ -13,26 +13,28 @@ import json
 import os
 import secrets
 import socket
+import threading
 import time
 from typing import Iterator
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
 
-LEASE_SECONDS = 240.0
-"""Longer than any holder needs: the slowest submit and its look-up by name."""
+LEASE_SECONDS = 60.0
+"""How long a holder may give no sign of life: it gives several within it, however long its work takes."""
 
-_POLL_SECONDS = 0.02
+_SIGNS = 6
+_POLL_SECONDS, _SLOWEST_POLL_SECONDS = 0.02, 0.3
 
 
 @contextlib.contextmanager
 def held(path: str, *, wait_seconds: float, what: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Hold the lock at ``path``; raises ``Busy`` naming ``what`` and the holder after ``wait_seconds``.
 
-    A holder that is dead, or has outlived its lease, loses the lock.
+    A holder that is dead, or gives no sign of life for as long as its lease, loses the lock.
     """
     own = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "key": secrets.token_hex(8)})
-    deadline = time.monotonic() + wait_seconds
+    deadline, pause = time.monotonic() + wait_seconds, _POLL_SECONDS
     while not _take(path, own):
         holder = _read(path)
         if holder is not None and _is_over(path, holder, lease_seconds=lease_seconds):
@@ -40,9 +42,11 @@ def held(path: str, *, wait_seconds: float, what: str, lease_seconds: float = LE
         elif time.monotonic() > deadline:
             raise Busy(f"{what} is being changed by {_name(holder)}; try again when that is done")
         else:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(_SLOWEST_POLL_SECONDS, pause * 1.3)
     try:
-        yield
+        with _signs_of_life(path, own, every_seconds=lease_seconds / _SIGNS):
+            yield
     finally:
         if _read(path) == own:
             _remove(path)
@@ -63,12 +67,32 @@ def remove_left_over(path: str, *, lease_seconds: float = LEASE_SECONDS) -> bool
     return True
 
 
+@contextlib.contextmanager
+def _signs_of_life(path: str, own: str, *, every_seconds: float) -> Iterator[None]:
+    over = threading.Event()
+    signs = threading.Thread(target=_give_signs, args=(path, own, over, every_seconds), daemon=True)
+    signs.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signs.join()
+
+
+def _give_signs(path: str, own: str, over: threading.Event, every_seconds: float) -> None:
+    while not over.wait(every_seconds):
+        with contextlib.suppress(OSError):
+            if _read(path) == own:
+                os.utime(path)  # without times: by the clock of the file system, by which others judge
+
+
 def _take(path: str, own: str) -> bool:
     """Make the lock with its content in one step: nobody ever sees it empty."""
     prepared = f"{path}.{secrets.token_hex(8)}"
-    with os.fdopen(os.open(prepared, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
-        stream.write(own)
+    descriptor = os.open(prepared, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(own)
         os.link(prepared, path)
     except FileExistsError:
         return False

@@ -10,15 +10,23 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, PENDING, Job
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    ENDING,
+    GONE,
+    PENDING,
+    RUNNING,
+    Job,
+)
 
 SUBMIT = "submit"
 ADOPT = "adopt"
 KEEP = "keep"
 AWAIT = "await"
 
-AMBIGUOUS_SECONDS = 30.0
-"""How long an unanswered submit may still turn into a job: twice Slurm's default MessageTimeout, and some."""
+DEBRIS_SECONDS = 600.0
+"""How old a writer's temporary file is before it is nobody's any more."""
+LOCK_WAIT_SECONDS = 90.0
+"""How long to wait for another one who changes the session: longer than the lease of one that has died."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Observed:
     """What record and scheduler say of one session.
 
     ``job`` is the recorded job; ``named`` are live jobs of the session's name. ``trouble`` says why the scheduler
-    could not be asked; then ``job`` and ``named`` mean nothing. ``age_seconds`` is the record's.
+    could not be asked; then ``job`` and ``named`` mean nothing. ``age_seconds`` is the record's, and
+    ``unclear_seconds`` how long the submit that it intends may still turn into a job, where no job is known.
     """
 
     record: Record | None = None
@@ -34,15 +43,20 @@ class Observed:
     named: tuple[Job, ...] = ()
     trouble: str = ""
     age_seconds: float = 0.0
+    unclear_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
 class View:
-    """A session as it really is: the record, corrected by the scheduler's word."""
+    """A session as it really is: the record, corrected by the scheduler's word.
+
+    ``ending`` says of one that has ended that its job is not gone yet: some schedulers may put it back into the queue.
+    """
 
     record: Record | None
     starts_at: str = ""
     hopeless: bool = False
+    ending: bool = False
 
     @property
     def state(self) -> str:
@@ -66,11 +80,26 @@ class View:
 
 @dataclass(frozen=True)
 class Plan:
-    """``action`` is SUBMIT, ADOPT (``job``), AWAIT (an unclear submit) or KEEP; ``view`` is the state before it."""
+    """``action`` is SUBMIT, ADOPT (``job``), AWAIT (an unclear submit, or an end) or KEEP.
+
+    ``view`` is the state before it, ``record`` what that was judged by. ``doubles`` are the session's jobs that are not
+    to live beside the one that is kept, adopted or submitted.
+    """
 
     action: str
     view: View
     job: Job | None = None
+    record: Record | None = None
+    doubles: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an act led to: the session before and after it."""
+
+    before: View
+    after: View
+    changed: bool
 
 
 def view(observed: Observed) -> View:
@@ -79,14 +108,14 @@ def view(observed: Observed) -> View:
     if record is None:
         return View(None)
     if record.state == rec.ENDED and (job is None or job.phase != PENDING):
-        return View(record)
+        return View(record, ending=job is not None and job.phase != GONE)
     if observed.trouble:
         return View(replace(record, state=rec.UNKNOWN, reason=observed.trouble))
     if job is None:
         return View(_cut_off(record, observed))
     if job.phase in (ENDING, GONE):
         how, reason = job.how or "lost", job.reason or "the job is gone"
-        return View(rec.ended(record, how=how, reason=reason))
+        return View(rec.ended(record, how=how, reason=reason), ending=job.phase == ENDING)
     if job.phase == PENDING:
         queued = replace(record, state=rec.QUEUED, how="", reason=job.reason, job_id=job.job_id)
         return View(queued, starts_at=job.starts_at, hopeless=job.hopeless)
@@ -95,7 +124,7 @@ def view(observed: Observed) -> View:
 
 def _cut_off(record: Record, observed: Observed) -> Record:
     """A session whose submit was never answered: its job may appear for a while, under its name."""
-    if observed.named or observed.age_seconds < AMBIGUOUS_SECONDS:
+    if observed.named or observed.age_seconds < observed.unclear_seconds:
         return replace(record, state=rec.UNKNOWN, reason="the submit was cut off; its job may still appear")
     return rec.ended(record, how="failed", reason="the submit was cut off and never reached the scheduler")
 
@@ -109,18 +138,34 @@ def _running(record: Record, job: Job) -> Record:
 
 def plan(observed: Observed) -> Plan:
     """At most one job per session: keep what lives, adopt what is found by name, submit only when nothing is left."""
+    return replace(_plan(observed), record=observed.record)
+
+
+def _plan(observed: Observed) -> Plan:
     current = view(observed)
     if observed.trouble:
         return Plan(KEEP if current.is_live else AWAIT, current)
-    orphans = [job for job in observed.named if job.phase != ENDING and _is_orphan(job, observed.record)]
-    if current.is_live and observed.job is None:
-        return Plan(ADOPT, current, job=orphans[0]) if orphans else Plan(AWAIT, current)
-    if current.is_live:
-        return Plan(KEEP, current)
+    orphans = _orphans(observed)
+    if current.is_live and observed.job is not None:
+        own = observed.job.job_id
+        return Plan(KEEP, current, doubles=tuple(job for job in orphans if job.job_id != own))
     if orphans:
-        return Plan(ADOPT, current, job=orphans[0])
+        return Plan(ADOPT, current, job=orphans[0], doubles=orphans[1:])
+    if current.is_live:
+        return Plan(AWAIT, current)
     # What is ending may yet be put back into the queue, by a requeue or a preemption.
-    return Plan(AWAIT if any(job.phase == ENDING for job in observed.named) else SUBMIT, current)
+    return Plan(AWAIT if observed.named else SUBMIT, current, doubles=_running_on(observed))
+
+
+def _orphans(observed: Observed) -> tuple[Job, ...]:
+    """The session's jobs that the record leaves out; what runs before what waits."""
+    found = [job for job in observed.named if job.phase != ENDING and _is_orphan(job, observed.record)]
+    return tuple(sorted(found, key=lambda job: job.phase == PENDING))
+
+
+def _running_on(observed: Observed) -> tuple[Job, ...]:
+    """Jobs that still run though their supervisor has written the end."""
+    return tuple(job for job in observed.named if job.phase == RUNNING)
 
 
 def _is_orphan(job: Job, record: Record | None) -> bool:

@@ -22,7 +22,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
 
 SCHEMA = 1
-_WRITE_SECONDS = 15.0
+_WRITE_LEASE_SECONDS, _WRITE_WAIT_SECONDS = 15.0, 40.0
+"""Who waits must outlast the lease of a writer that died on another host."""
 _STALE_TRIES = 5
 
 INTENDED = "intended"
@@ -170,7 +171,8 @@ def write(path: str, record: Record) -> None:
 
 def update(path: str, change: Callable[[Record | None], Record | None]) -> Record | None:
     """Replace the record by ``change(record)``, one writer at a time; ``None`` from ``change`` leaves it."""
-    with held(f"{path}.writing", wait_seconds=_WRITE_SECONDS, lease_seconds=_WRITE_SECONDS, what=path):
+    lock = f"{path}.writing"
+    with held(lock, wait_seconds=_WRITE_WAIT_SECONDS, lease_seconds=_WRITE_LEASE_SECONDS, what=path):
         changed = change(read(path))
         if changed is not None:
             write(path, changed)

@@ -25,10 +25,14 @@ class Result:
     timed_out: bool = False
 
 
-def run(argv: Sequence[str], *, timeout_seconds: float) -> Result:
-    """Run ``argv`` to its end or its deadline; raises ``FileNotFoundError`` if there is no such command."""
+def run(argv: Sequence[str], *, timeout_seconds: float, hidden: tuple[str, ...] = ()) -> Result:
+    """Run ``argv`` to its end or its deadline; raises ``FileNotFoundError`` if there is no such command.
+
+    Variables of the environment that start with one of ``hidden`` are kept from it.
+    """
     path = find_command(argv[0])
-    environment = dict(os.environ, LC_ALL="C", TZ="UTC")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    environment.update(LC_ALL="C", TZ="UTC")
     try:
         done = subprocess.run(
             [path, *argv[1:]],

@@ -75,6 +75,10 @@ class Scheduler(ABC):
     def check(self, resources: Resources) -> None:  # noqa: B027 - most schedulers judge for themselves, when asked
         """Raise ``BadInput`` for what can never be granted, before anything is written or submitted."""
 
+    def unclear_seconds(self) -> float:
+        """How long a submit that was not answered may still turn into a job."""
+        return 30.0
+
     def check_job(self, job: str) -> None:
         """Raise ``BadInput`` unless the account has a job of this id, which runs and can run a session too."""
         raise BadInput(

@@ -48,6 +48,10 @@ class NoScheduler(Scheduler):
         check_resources(resources)
         detach.check(self._detach)
 
+    def unclear_seconds(self) -> float:
+        """There is no queue: only the process that starts the job may be late."""
+        return 5.0
+
     def submit(self, order: Order) -> str:
         """Start the job in a session of its own: it outlives the login, its terminal and its connection."""
         script, session_directory = order.argv[:2]

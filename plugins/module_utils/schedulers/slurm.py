@@ -36,10 +36,16 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 
 _SUBMIT_SECONDS = 60
 _QUERY_SECONDS = 30
+_CONFIG_SECONDS = 10
 _STEP_LOOK_SECONDS = 0.3
 _STEP_GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 _FORMAT = "%i|%T|%r|%N|%B|%S|%e|%j"
+_HEADER, _STEP_HEADER = "JOBID|", "STEPID|"
+"""An answer without its header is none: an empty one is then not taken for "there is no such job"."""
+_HIDDEN = ("SQUEUE_", "SBATCH_ARRAY", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SBATCH_JOB_NAME", "SBATCH_TEST_ONLY")
+"""Of a login's environment: what would hide jobs from us, make several, or wait for their end."""
+_MESSAGE_TIMEOUT = re.compile(r"^MessageTimeout\s*=\s*(\d+)", re.MULTILINE)
 _ROW = re.compile(r"\d+(?:[_+][\d\[\],-]+)?\|")
 _ID = re.compile(r"(\d+)(?:;[\w.-]+)?")
 _UNCLEAR = ("timed out", "unable to contact slurm controller", "connection", "communication", "zero bytes")
@@ -67,6 +73,14 @@ class Slurm(Scheduler):
     name = "slurm"
     steps = True
 
+    def unclear_seconds(self) -> float:
+        """Twice the time that Slurm's own programs and daemons give each other, and some."""
+        with contextlib.suppress(SchedulerUnavailable):
+            told = _MESSAGE_TIMEOUT.search(_run(["scontrol", "show", "config"], timeout_seconds=_CONFIG_SECONDS).out)
+            if told is not None:
+                return 2 * float(told.group(1)) + 10
+        return super().unclear_seconds()
+
     def check_job(self, job: str) -> None:
         """Refuse a job that is not this account's, or does not run."""
         result = _run(["squeue", "-h", "-t", "all", "-j", job, "-o", step.OWNER_FORMAT], timeout_seconds=_QUERY_SECONDS)
@@ -84,7 +98,7 @@ class Slurm(Scheduler):
         if step.job_of(job_id):
             job = self.query(step.job_of(job_id))
             return step.status(job_id, job, self._steps(f"--steps={job_id}") if job.phase == RUNNING else [])
-        argv = ["squeue", "-h", "-t", "all", "-j", job_id, "-o", _FORMAT]
+        argv = ["squeue", "-t", "all", "-j", job_id, "-o", _FORMAT]
         return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
 
     def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
@@ -94,15 +108,15 @@ class Slurm(Scheduler):
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name that are not gone, and its steps in other jobs."""
-        argv = ["squeue", "-h", "-t", "all", "-u", _user(), "-n", name, "-o", _FORMAT]
+        argv = ["squeue", "-t", "all", "-u", _user(), "-n", name, "-o", _FORMAT]
         jobs = [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
         own = [job.job_id for job in jobs]
         return jobs + [each for each in self._steps("-n", name) if step.job_of(each.job_id) not in own]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours, and its steps in other jobs."""
-        argv = ["squeue", "-h", "-t", "all", "-u", _user(), "-o", _FORMAT]
-        rows = self._ours(_checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out, name_at=7)
+        argv = ["squeue", "-t", "all", "-u", _user(), "-o", _FORMAT]
+        rows = self._ours(_whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_HEADER).out, name_at=7)
         jobs = [(name, job) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
         own = [job.job_id for _name, job in jobs]
         steps = self._ours(self._list_steps(), name_at=2)
@@ -145,8 +159,8 @@ class Slurm(Scheduler):
         return step.parse(self._list_steps(*which))
 
     def _list_steps(self, *which: str) -> str:
-        argv = ["squeue", "-h", "-s", "-u", _user(), *which, "-o", step.STEP_FORMAT]
-        return _checked(_run(argv, timeout_seconds=_QUERY_SECONDS)).out
+        argv = ["squeue", "-s", "-u", _user(), *which, "-o", step.STEP_FORMAT]
+        return _whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_STEP_HEADER).out
 
     def _cancel_step(self, job_id: str) -> None:
         """Ask first: without a signal's name, ``scancel`` kills a step at once."""
@@ -201,12 +215,15 @@ def read_query(result: Result, *, job_id: str) -> Job:
 
 
 def parse_job_id(text: str) -> str:
-    """The id in ``sbatch --parsable``'s output, which is ``ID`` or ``ID;CLUSTER`` on a line of its own."""
-    for line in reversed(text.splitlines()):
-        match = _ID.fullmatch(line.strip())
-        if match is not None:
-            return match.group(1)
-    raise SubmitUnclear(f"sbatch succeeded without naming the job: {text.strip()!r}")
+    """The id in ``sbatch --parsable``'s output, which is ``ID`` or ``ID;CLUSTER`` on a line of its own.
+
+    Where a site's own lines look like ids too, none is believed: the job is then found by its name.
+    """
+    matches = [_ID.fullmatch(line.strip()) for line in text.splitlines()]
+    named = {match.group(1) for match in matches if match is not None}
+    if len(named) != 1:
+        raise SubmitUnclear(f"sbatch succeeded without naming one job: {text.strip()!r}")
+    return named.pop()
 
 
 def parse_squeue(text: str) -> list[Job]:
@@ -248,7 +265,14 @@ def _time(text: str) -> str:
 
 
 def _answer(result: Result) -> list[Job]:
-    return parse_squeue(_checked(result).out)
+    return parse_squeue(_whole(result, header=_HEADER).out)
+
+
+def _whole(result: Result, *, header: str) -> Result:
+    """What ``squeue`` did, if it said at least what it would tell of."""
+    if not any(line.startswith(header) for line in _checked(result).out.splitlines()):
+        raise SchedulerUnavailable("squeue answered with nothing")
+    return result
 
 
 def _checked(result: Result) -> Result:
@@ -285,7 +309,7 @@ def _srun(name: str) -> str:
 
 def _run(argv: list[str], *, timeout_seconds: float) -> Result:
     try:
-        return run(argv, timeout_seconds=timeout_seconds)
+        return run(argv, timeout_seconds=timeout_seconds, hidden=_HIDDEN)
     except FileNotFoundError as error:
         raise SchedulerUnavailable(f"Slurm cannot be asked from here: {error}") from error
 

@@ -99,3 +99,27 @@ def test_a_step_in_a_job_that_is_there_is_known_by_its_own_id(tmp_path: Path) ->
     second = _claim(tmp_path, taken, **dict(_JOB, SLURM_STEP_ID="2"))
     assert second.take() is None
     assert second.step_back == "job 42.1 already runs this session: job 42.2 steps back"
+
+
+def test_a_job_that_a_later_submit_has_adopted_is_that_one_s(tmp_path: Path) -> None:
+    claim = _claim(tmp_path, replace(_INTENDED, generation=5, state=rec.SUBMITTED, job_id="42"))
+    taken = claim.take()
+    assert taken is not None
+    assert (taken.generation, taken.job_id, taken.state) == (5, "42", rec.STARTING)
+    assert not claim.is_superseded()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", replace(_INTENDED, generation=0, state="submitted", job_id="42")])
+def test_a_record_that_was_lost_while_its_job_runs_is_written_again(
+    tmp_path: Path, content: bytes | rec.Record | None
+) -> None:
+    claim, path = _claim(tmp_path, _INTENDED), tmp_path / "record.json"
+    claim.take()
+    known = claim.update(lambda record: replace(record, state=rec.READY, socket="/tmp/x/s"))
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        rec.write(str(path), content)
+    assert not claim.is_superseded()
+    assert rec.read(str(path)) == known

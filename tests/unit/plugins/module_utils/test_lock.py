@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,14 @@ def test_only_one_s_own_lock_is_released(tmp_path: Path) -> None:
     with lock.held(str(path), wait_seconds=0, what="x"):
         path.write_text("somebody else's")
     assert path.read_text() == "somebody else's"
+
+
+def test_a_holder_that_gives_signs_of_life_keeps_its_lock_beyond_the_lease(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock.held(str(path), wait_seconds=0, what="x", lease_seconds=0.6):
+        before = os.stat(path).st_mtime_ns
+        deadline = time.monotonic() + 20
+        while os.stat(path).st_mtime_ns == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert os.stat(path).st_mtime_ns > before
+    assert os.listdir(tmp_path) == []

@@ -28,7 +28,8 @@ OTHER = Job("8", PENDING)
         (Observed(named=(OTHER,)), ADOPT, ""),
         (Observed(trouble="squeue is down"), AWAIT, ""),
         (Observed(ENDED), SUBMIT, rec.ENDED),
-        (Observed(ENDED, named=(RUNS,)), SUBMIT, rec.ENDED),
+        (Observed(ENDED, named=(RUNS,)), AWAIT, rec.ENDED),
+        (Observed(INTENDED, age_seconds=9, unclear_seconds=5), SUBMIT, rec.ENDED),
         (Observed(ENDED, named=(OTHER,)), ADOPT, rec.ENDED),
         (Observed(ENDED, named=(WAITS,)), ADOPT, rec.ENDED),
         (Observed(ENDED, trouble="squeue is down"), AWAIT, rec.ENDED),
@@ -82,3 +83,25 @@ def test_a_job_that_is_gone_says_how() -> None:
 
 def test_a_job_that_left_without_a_word_is_lost() -> None:
     assert _record(plan.view(Observed(READY, Job("7", GONE)))).how == "lost"
+
+
+@pytest.mark.parametrize(
+    ("observed", "action", "kept", "doubles"),
+    [
+        (Observed(READY, RUNS, named=(RUNS,)), KEEP, None, []),
+        (Observed(ENDED, WAITS, named=(WAITS,)), KEEP, None, []),
+        (Observed(ENDED, WAITS, named=(WAITS, OTHER)), KEEP, None, ["8"]),
+        (Observed(READY, RUNS, named=(OTHER, RUNS)), KEEP, None, ["8"]),
+        (Observed(READY, RUNS, named=(RUNS, Job("8", ENDING))), KEEP, None, []),
+        (Observed(INTENDED, named=(OTHER, Job("9", RUNNING)), age_seconds=1), ADOPT, "9", ["8"]),
+        (Observed(ENDED, named=(RUNS, OTHER)), ADOPT, "8", []),
+        (Observed(ENDED, named=(RUNS,)), AWAIT, None, ["7"]),
+    ],
+)
+def test_a_job_beside_the_one_that_counts_is_to_go(
+    observed: Observed, action: str, kept: str | None, doubles: list[str]
+) -> None:
+    decided = plan.plan(observed)
+    assert (decided.action, [job.job_id for job in decided.doubles]) == (action, doubles)
+    assert (decided.job.job_id if decided.job else None) == kept
+    assert decided.record is observed.record

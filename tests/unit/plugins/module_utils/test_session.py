@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import node, plan, request, session, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import node, request, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    ENDING,
     GONE,
     PENDING,
     RUNNING,
@@ -119,7 +120,7 @@ def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(
     account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, scheduler = account
-    monkeypatch.setattr(plan, "AMBIGUOUS_SECONDS", 1.0)
+    monkeypatch.setattr(scheduler, "unclear_seconds", lambda: 1.0)
     path = layout.session("default").record
     os.makedirs(layout.session("default").path)
     rec.write(path, rec.Record("default", "here", "me@here", "none", generation=4))
@@ -277,3 +278,24 @@ def test_a_session_that_has_ended_on_another_machine_is_in_nobodys_way(account: 
     rec.write(path, rec.ended(there, how="stopped", reason="stopped on request"))
     assert session.look(layout, "default", scheduler).state == rec.ENDED
     assert session.find_or_submit(wanted(), layout, scheduler).changed is True
+
+
+def test_waiting_sees_a_job_that_is_put_back_into_the_queue_when_it_seems_to_end(
+    account: tuple[Layout, Scheduler],
+) -> None:
+    layout, scheduler = account
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    path = layout.session("default").record
+    rec.write(path, rec.ended(first, how="stopped", reason="stopped on request"))
+    phases = [RUNNING, ENDING, ENDING]
+
+    class Requeued(type(scheduler)):  # type: ignore[misc]
+        """What Slurm answers while a requeued job ends."""
+
+        requeues = True
+
+        def query(self, job_id: str) -> Job:
+            return Job(job_id, phases.pop(0) if phases else PENDING, reason="BeginTime")
+
+    assert session.wait(layout, "default", Requeued(root=layout.root), seconds=0.5).state == rec.QUEUED
+    rec.write(path, first)

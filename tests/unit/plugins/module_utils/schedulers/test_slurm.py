@@ -27,6 +27,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 )
 
 FAILED = "Batch job submission failed"
+HEADER = "JOBID|STATE|REASON|NODELIST|EXEC_HOST|START_TIME|END_TIME|NAME\n"
 RUNS = "37|RUNNING|None|c1|c1|2026-11-21T05:55:59|2026-11-21T06:05:59|hpc-jupyter-default\n"
 
 
@@ -56,7 +57,9 @@ def test_resources_become_options_of_sbatch(resources: dict[str, Any], options: 
     assert slurm.submit_argv(order(**resources)) == ["sbatch", "--parsable", *fixed, *options, *job]
 
 
-@pytest.mark.parametrize("text", ["37\n", "37;cluster\n", "Welcome!\n37\n", "sbatch: info 12 nodes\n37\n"])
+@pytest.mark.parametrize("text", [
+    "37\n", "37;cluster\n", "Welcome!\n37\n", "sbatch: info 12 nodes\n37\n", "37;lab\n1000 hours left\n",
+])
 def test_the_id_is_found_among_banners(text: str) -> None:
     assert slurm.read_submit(Result(0, text, "")) == "37"
 
@@ -90,6 +93,9 @@ def test_a_refusal_is_given_in_slurms_own_words(result: Result, message: str) ->
         Result(-1, "", "", timed_out=True),
         Result(0, "", ""),
         Result(0, "Submitted\n", ""),
+        Result(0, "37\n1000\n", ""),
+        Result(0, "12_3\n", ""),
+        Result(0, "12+1\n", ""),
     ],
 )
 def test_a_submit_that_may_have_made_a_job_is_unclear(result: Result) -> None:
@@ -166,10 +172,9 @@ def test_jobs_and_steps_of_ours_are_listed_whatever_else_the_account_has(monkeyp
     rows = [f"1|NEW|None||n/a|N/A|N/A|{other}", f"2|RUNNING|None|c1|c1|N/A|N/A|{name}",
             f"3|FAILED|x|c1|c1|N/A|N/A|{name}", f"4|PENDING|None||n/a|N/A|N/A|my {name}"]
     steps = [f"2.0|c1|{name}", f"7.3|c2|{name}", f"7.4|c2|{other}", "7.batch|c2|batch"]
-    answers = {False: rows, True: steps}
+    answers = {False: [HEADER.strip(), *rows], True: ["STEPID|NODELIST|NAME", *steps]}
 
-    def run(argv: list[str], *, timeout_seconds: float) -> Result:
-        assert timeout_seconds
+    def run(argv: list[str], **_options: object) -> Result:
         return Result(0, "".join(f"{row}\n" for row in answers["-s" in argv]), "")
 
     monkeypatch.setattr(slurm, "run", run)
@@ -178,10 +183,10 @@ def test_jobs_and_steps_of_ours_are_listed_whatever_else_the_account_has(monkeyp
     ]
 
 
-@pytest.mark.parametrize("cut", range(0, len(RUNS), 7))
+@pytest.mark.parametrize("cut", range(0, len(HEADER + RUNS), 7))
 def test_a_cut_off_answer_is_never_gone(cut: int) -> None:
     try:
-        job = slurm.read_query(Result(0, RUNS[:cut], ""), job_id="37")
+        job = slurm.read_query(Result(0, (HEADER + RUNS)[:cut], ""), job_id="37")
     except SchedulerUnavailable:
         return
     assert job.phase == RUNNING
@@ -192,3 +197,30 @@ def test_a_step_passes_its_input_and_output_through_on_the_job_s_node() -> None:
         "srun", "--overlap", "--unbuffered", "-Q", "--jobid=4711", "-w", "c1", "--nodes=1", "--ntasks=1", "--chdir=/",
         "--mpi=none", "/usr/sbin/sshd", "-i",
     ]
+
+
+def _answers(monkeypatch: pytest.MonkeyPatch, result: Result) -> list[list[str]]:
+    asked: list[list[str]] = []
+
+    def run(argv: list[str], **_options: object) -> Result:
+        asked.append(argv)
+        return result
+
+    monkeypatch.setattr(slurm, "run", run)
+    return asked
+
+
+def test_an_empty_answer_is_not_the_answer_that_there_is_no_such_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    _answers(monkeypatch, Result(0, "", ""))
+    with pytest.raises(SchedulerUnavailable, match=r"^squeue answered with nothing$"):
+        slurm.Slurm().find("hpc-jupyter-default-123456")
+
+
+@pytest.mark.parametrize(("config", "seconds"), [
+    ("MessageTimeout          = 10 sec\n", 30.0), ("MessageTimeout          = 100 sec\n", 210.0), ("", 30.0),
+])
+def test_an_unclear_submit_is_waited_for_as_long_as_slurm_may_take(
+    monkeypatch: pytest.MonkeyPatch, config: str, seconds: float
+) -> None:
+    assert _answers(monkeypatch, Result(0, config, "")) == []
+    assert slurm.Slurm().unclear_seconds() == seconds

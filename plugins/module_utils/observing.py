@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session as it really is: what its record says, and what the scheduler says of its job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
+from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import SchedulerUnavailable
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import Observed, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Job, Scheduler
+
+_CONSISTENT_TRIES = 5
+_REQUEUE_SECONDS = 600.0
+
+
+def job_name(session: str, layout: Layout) -> str:
+    """The job's name: the key under which a session's job is found again, of this account directory alone."""
+    return job_names.job_name(session, layout.root)
+
+
+def observe(layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool = False) -> Observed:
+    """Record and scheduler's word; jobs are searched for ``by_name`` too when asked, or when the record has no id.
+
+    The answer is about the record that it holds: if that changed while the scheduler was asked, it is asked again.
+    """
+    path = layout.session(name).record
+    for _each in range(_CONSISTENT_TRIES):
+        record = rec.read(path)
+        seen = _ask(record, layout, name, scheduler, by_name=by_name)
+        latest = rec.read(path)
+        if _job_key(latest) == _job_key(record):
+            return replace(seen, record=latest)
+    return Observed(rec.read(path), trouble="the session keeps changing")
+
+
+def _job_key(record: Record | None) -> object:
+    return (record.generation, record.job_id) if record else None
+
+
+def _ask(record: Record | None, layout: Layout, name: str, scheduler: Scheduler, *, by_name: bool) -> Observed:
+    path = layout.session(name).record
+    live = record is not None and record.state != rec.ENDED
+    unclear = live and record is not None and not record.job_id
+    age = (age_seconds(path) or 0.0) if unclear else 0.0
+    try:
+        known = record is not None and record.job_id and (live or _has_just_ended(path))
+        job = _query(record, scheduler) if record and known else None
+        search = by_name or (live and job is None)
+        named = tuple(scheduler.find(job_name(name, layout))) if search else ()
+    except SchedulerUnavailable as error:
+        return Observed(record, trouble=str(error), age_seconds=age)
+    patience = scheduler.unclear_seconds() if unclear else 0.0
+    return Observed(record, job, named, age_seconds=age, unclear_seconds=patience)
+
+
+def _query(record: Record, scheduler: Scheduler) -> Job | None:
+    """The job of ``record``; one that has ended and cannot come back need not be asked for where it ran."""
+    try:
+        return scheduler.query(record.job_id)
+    except SchedulerUnavailable:
+        if record.state != rec.ENDED or scheduler.requeues:
+            raise
+        return None
+
+
+def _has_just_ended(path: str) -> bool:
+    """A job that ended a moment ago may be put back into the queue, and then lives again."""
+    age = age_seconds(path)
+    return age is not None and age < _REQUEUE_SECONDS
+
+
+def look(layout: Layout, name: str, scheduler: Scheduler) -> View:
+    """The session as it really is."""
+    return planning.view(observe(layout, name, scheduler))
+
+
+def names(layout: Layout) -> list[str]:
+    """The names of the sessions that this account has a record of."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(layout.sessions) if os.path.isdir(layout.session(name).path))
+    return []
+
+
+def conclude(files: SessionFiles, generation: int, *, how: str, reason: str) -> None:
+    """Write the end of a session, unless its supervisor or a newer generation has spoken."""
+
+    def change(latest: Record | None) -> Record | None:
+        if latest is None or latest.generation != generation or latest.state == rec.ENDED:
+            return None
+        return rec.ended(latest, how=how, reason=reason)
+
+    rec.update(files.record, change)
