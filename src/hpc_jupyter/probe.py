@@ -66,7 +66,7 @@ def _judge(status: int, body: bytes, url: str) -> Answer:
     return Answer(ok=False, reason=f"what answers at {url} is not the session (HTTP {status})")
 
 
-def fetch(url: str, path: str, token: str, *, sha256: str = "", seconds: float = _ANSWER_SECONDS) -> tuple[int, bytes]:
+def fetch(url: str, path: str, token: str, *, sha256: str = "", seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
     """Status and body of ``path`` below a session's ``url``; raises ``OSError`` where nobody, or another, answers."""
     import urllib3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,12 @@ def test_what_takes_hours_runs_only_when_it_is_named(
 ) -> None:
     chosen: list[str] = []
     monkeypatch.setattr(machine, "make_ready", lambda **_: "")
-    monkeypatch.setattr(run, "_run_all", lambda parts: chosen.extend(part.name for part in parts) or [])
+
+    def run_all(parts: Sequence[run.Part]) -> list[run.Outcome]:
+        chosen.extend(part.name for part in parts)
+        return []
+
+    monkeypatch.setattr(run, "_run_all", run_all)
     monkeypatch.setattr(rows, "main", lambda: 0)
     assert run.main(names) == 0
     assert ("chaos" in chosen) is is_run

@@ -125,7 +125,7 @@ class Slurm(Scheduler):
 
     def _ours(self, text: str, *, name_at: int) -> list[tuple[str, str]]:
         """The rows of our jobs, each after its session's name; those of others may be in states that we do not know."""
-        rows = [(line, line.split("|", name_at)) for line in text.splitlines()]
+        rows = [(f"{line}\n", line.split("|", name_at)) for line in step.lines(text)]
         named = [(job_names.session_of(words[-1], self._root), line) for line, words in rows if len(words) > name_at]
         return [(name, line) for name, line in named if name]
 

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -171,8 +173,8 @@ def test_a_base_url_that_is_no_path_of_its_own_is_refused(value: str) -> None:
 def test_packages_with_known_holes_are_refused_unless_somebody_decided(
     monkeypatch: pytest.MonkeyPatch, interface: str, allow_old: bool, words: str
 ) -> None:
-    monkeypatch.setattr(jupyter.importlib.util, "find_spec", lambda name: name)
-    monkeypatch.setattr(jupyter.metadata, "version", {
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(metadata, "version", {
         "jupyter-server": "2.21.1", "jupyterlab": "4.6.6", "tornado": "6.4", "notebook": "7.2.0",
         "jupyter-server-proxy": "4.4.0",
     }.__getitem__)
