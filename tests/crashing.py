@@ -1,6 +1,6 @@
 """Kill the account's own command at every step that it takes, then run it again.
 
-usage: python -m tests.crashing ROOT start|stop   (ROOT: an account directory without a scheduler, with tiny jobs)
+usage: python crashing.py ROOT start|stop [none|slurm [before|after]]   (ROOT: an account directory with tiny jobs)
 
 A step is an event of Python's own auditing that changes a file of the account, starts a program or sends a signal. The
 command is killed before the first, the second, … until one run gets to its end. Prints JSON: how many steps there were,
@@ -30,6 +30,8 @@ _SIDE_BY_SIDE, _SIDE_BY_SIDE_AFTER = 12, 3
 _MOST_STEPS = 200
 _STOPPED, _THERE = (0,), (0, 6)
 _OLD_SECONDS = 3600
+_READY_SECONDS = 120
+"""At a scheduler some wait for others to end."""
 _KNOWN = {"cookie_secret", "job.log", "record.json", "request.json", "token", "wish.json"}
 _TEMPORARY = re.compile(r"\.(new|clock|room)-.*|(lock|record\.json\.writing)(\.[0-9a-f]{16})?")
 
@@ -69,9 +71,9 @@ class Killer:
 class Account:
     """The account directory, its command, and what is true of its sessions."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, scheduler: str) -> None:
         self.layout = Layout(root)
-        self.scheduler = by_name("none", root=root)
+        self.scheduler = by_name(scheduler, root=root)
 
     def run(self, verb: str, name: str, *, dies_at: int = 0, after: bool = False) -> int:
         """The command's exit code, or the negative number of the signal that ended it."""
@@ -114,7 +116,7 @@ class Account:
 
     def ready(self, name: str) -> Iterator[str]:
         """Wait until the session is ready; what is wrong then."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _READY_SECONDS
         while _state(self.layout, name) not in (rec.READY, rec.ENDED) and time.monotonic() < deadline:
             time.sleep(0.02)
         yield from self.wrong(name, jobs=(1,), state=rec.READY)
@@ -170,7 +172,7 @@ def walk(account: Account, scenario: Scenario, *, prefix: str, width: int = _SID
         numbers = range(first, first + width)
         running = [_beside(account, scenario, f"{prefix}{number}", number) for number in numbers]
         results = [_result(pid, stream) for pid, stream in running]
-        for number, (_killed, found) in zip(numbers, results, strict=True):
+        for number, found in enumerate((found for _killed, found in results), start=first):
             problems += [f"{prefix}{number}: {problem}" for problem in found]
         steps += sum(killed for killed, _found in results)
         if steps < numbers[-1]:
@@ -199,12 +201,14 @@ def _result(pid: int, stream: int) -> tuple[bool, list[str]]:
     return killed, problems
 
 
-def main(root: str, verb: str) -> None:
+def main(root: str, verb: str, scheduler: str = "none", which: str = "before after") -> None:
     """Walk, killing before each step, then once more, killing after each start of a program."""
-    account, scenario = Account(root), {"start": start, "stop": stop}[verb]
-    steps, problems = walk(account, scenario, prefix=f"before-{verb}-")
-    if verb == "start":
-        problems += walk(account, scenario, prefix=f"after-{verb}-", width=_SIDE_BY_SIDE_AFTER)[1]
+    account, scenario = Account(root, scheduler), {"start": start, "stop": stop}[verb]
+    steps, problems = 0, []
+    for when, width in (("before", _SIDE_BY_SIDE), ("after", _SIDE_BY_SIDE_AFTER)):
+        if when in which:
+            walked, found = walk(account, scenario, prefix=f"{when}-{verb}-", width=width)
+            steps, problems = steps + walked, problems + found
     print(json.dumps({"steps": steps, "problems": problems}))
 
 

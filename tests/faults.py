@@ -114,7 +114,9 @@ claim = Claim(directory, int(generation), os.environ)
 if claim.take() is None:
     sys.exit(print(claim.step_back))
 claim.update(lambda record: replace(record, state="ready", socket="/nowhere", pid=os.getpid()))
-signal.sigwait({signal.SIGTERM})
+while signal.sigtimedwait({signal.SIGTERM}, 0.5) is None:
+    if claim.is_superseded():
+        sys.exit(0)
 claim.conclude(how="stopped", reason="stopped on request")
 '''
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import Any, Mapping
 
@@ -21,6 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SubmitRefused,
     SubmitUnclear,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import FULL
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, default_root
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
@@ -77,12 +77,11 @@ def failure(error: Exception) -> dict[str, Any]:
     kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "error")
     if isinstance(error, SessionFailed):
         return {"msg": str(error), "kind": kind, "session": error.view.to_dict(), "log_tail": error.log_tail}
-    return {"msg": _os_error_text(error) if isinstance(error, OSError) else str(error), "kind": kind}
+    return {"msg": os_error_text(error) if isinstance(error, OSError) else str(error), "kind": kind}
 
 
-def _os_error_text(error: OSError) -> str:
+def os_error_text(error: OSError) -> str:
+    """What the system refused, on which host, and what to do where a disk is full."""
     where = f"{error.filename}: " if error.filename else ""
     text = f"on {os.uname().nodename}: {where}{error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{text}. Nothing was submitted; make room in the home directory and try again"
-    return text
+    return f"{text}. Make room in the home directory and try again" if error.errno in FULL else text

@@ -17,6 +17,7 @@ from typing import Any, Callable, NoReturn, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.answers import os_error_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.idle import DEFAULT_SECONDS
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; a job that was submitted stays: see `hpc-session status`", code=INTERRUPTED)
     except OSError as error:
-        return _fail(str(error), code=FAILED)
+        return _fail(os_error_text(error), code=FAILED)
 
 
 def _fail(text: str, *, code: int) -> int:

@@ -15,8 +15,14 @@ import time
 from dataclasses import replace
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, Busy, NotSetUp, SchedulerUnavailable
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, sweep
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
+    Busy,
+    HpcJupyterError,
+    NotSetUp,
+    SchedulerUnavailable,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import FULL, make_private_directory, sweep
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
 from ansible_collections.hpc.jupyter.plugins.module_utils.observing import job_name, look, names, observe
@@ -44,6 +50,19 @@ def decide(request: Request, layout: Layout, scheduler: Scheduler) -> Plan:
 def find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
     """The session that ``request`` names: the one that lives, or a new one; at most one job, whoever else asks."""
     _check(request, layout, scheduler)
+    files = layout.session(request.session)
+    try:
+        return _find_or_submit(request, layout, scheduler)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise HpcJupyterError(
+            f"there is no room for the session's files in {files.path} on {socket.gethostname()}: {error.strerror}. "
+            "Nothing was submitted; make room in the home directory and try again"
+        ) from error
+
+
+def _find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:
     files = layout.session(request.session)
     make_private_directory(files.path)
     with held(files.lock, wait_seconds=LOCK_WAIT_SECONDS, what=f"session {request.session}"):

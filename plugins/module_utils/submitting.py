@@ -62,7 +62,17 @@ def submit(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler
         with contextlib.suppress(OSError):
             conclude(files, intention.generation, how="failed", reason=str(error))
         raise
-    rec.update(files.record, lambda latest: _submitted(latest, intention, job_id=job_id))
+    _note(files, intention, job_id=job_id)
+
+
+def _note(files: SessionFiles, intention: Record, *, job_id: str) -> None:
+    try:
+        rec.update(files.record, lambda latest: _submitted(latest, intention, job_id=job_id))
+    except OSError as error:
+        raise SubmitUnclear(
+            f"job {job_id} was submitted, but {files.record} could not be written: {error.strerror}. Put that right "
+            "and run the same command again: it finds the job"
+        ) from error
 
 
 def _intend(request: Request, files: SessionFiles, *, planned: Record | None) -> Record:

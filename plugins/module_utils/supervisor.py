@@ -50,13 +50,16 @@ def supervise(session_directory: str, generation: int) -> int:
     claim = Claim(session_directory, generation, os.environ)
     try:
         record = claim.take()
-    except HpcJupyterError as error:
+    except (HpcJupyterError, OSError) as error:
         return _say(str(error), code=1)
     if record is None:
         return _say(claim.step_back, code=0)
     end = _run(claim, record, signals)
-    if claim.conclude(how=end.how, reason=end.reason) is None:
-        return _say("a newer session has taken this one's place; its record is left alone", code=0)
+    try:
+        if claim.conclude(how=end.how, reason=end.reason) is None:
+            return _say("a newer session has taken this one's place; its record is left alone", code=0)
+    except (HpcJupyterError, OSError) as error:
+        _say(f"the record could not be written: {error}")
     return _say(f"session {record.session} ended ({end.how}): {end.reason}", code=1 if end.how == "failed" else 0)
 
 

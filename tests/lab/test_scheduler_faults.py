@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import PIPE, STDOUT
 
+import pytest
+
 from hpclab import Lab
 from tests.laptop import PREFIX, Laptop, changed
 
@@ -24,6 +26,7 @@ def frozen_controller(lab: Lab) -> Iterator[None]:
         ctl.run(["kill", "-CONT", pid])
 
 
+@pytest.mark.rows("F1")
 def test_a_submit_that_timed_out_but_was_accepted_is_found_again(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     argv = [f"{PREFIX}/bin/ansible-playbook", "-i", "inventory", "hpc.jupyter.launch"]
@@ -47,6 +50,7 @@ def test_a_submit_that_timed_out_but_was_accepted_is_found_again(alice: Laptop, 
     assert changed(alice.play("launch")) == 0
 
 
+@pytest.mark.rows("F4", "F32")
 def test_a_silent_scheduler_is_no_end_and_no_reason_for_a_second_job(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     alice.play("launch")
@@ -57,6 +61,7 @@ def test_a_silent_scheduler_is_no_end_and_no_reason_for_a_second_job(alice: Lapt
     assert changed(alice.play("launch")) == 0
 
 
+@pytest.mark.rows("F7", "F8")
 def test_a_requeued_job_is_followed_and_can_be_stopped(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     alice.play("launch")

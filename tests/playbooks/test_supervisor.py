@@ -227,6 +227,7 @@ def _fails(site: Site, prefix: list[str] | None = None) -> str:
     ('{"ServerApp": {"tornado_settings": {"allow_remote_access": true}}}', "takes requests made out to another host"),
     ('{"ServerApp": {"max_body_size": "many"}}', "Jupyter ended with exit code 1 before it answered: [C "),
 ])
+@pytest.mark.rows("F16")
 def test_a_configuration_that_opens_or_breaks_the_server_is_refused(site: Site, content: str, words: str) -> None:
     site.intend()
     Path(site.layout.server, "jupyter_server_config.json").write_text(content)
