@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import os
@@ -18,12 +19,14 @@ from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import ExtendedKeyUsageOID
+
+with contextlib.suppress(ImportError):  # ansible-core brings it, but not where its tests merely import this file
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import pkcs12
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SHORTEST = 12
 """Characters of a passphrase."""
@@ -32,9 +35,8 @@ LONGEST_DAYS = 397
 
 _NAMES = ("localhost",)
 _ADDRESSES = ("127.0.0.1", "::1")
-_SERVER = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-"""What a forward is opened under in the browser."""
 _ROUNDS = 600_000
+_KEY_BITS = 256
 _DOMAIN = re.compile(r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _NAME = re.compile(r"[^\W_][\w .,'()&+-]{0,39}")
 _WIDEST = {4: 8, 6: 32}
@@ -109,7 +111,7 @@ class Authority:
         if not self.vouches(pem):
             return "cert.pem is not the lab's authority's"
         found = x509.load_pem_x509_certificate(pem.encode())
-        if _names(found) != set(_SERVER):
+        if _names(found) != set(_server()):
             return "cert.pem is for other names"
         end = found.not_valid_after_utc
         # One that ends with the authority itself would not last longer if it were renewed.
@@ -150,7 +152,7 @@ class Signer:
         end = min(now + dt.timedelta(days=min(days, LONGEST_DAYS)), lab.not_valid_after_utc)
         builder = _builder(_common_name("localhost"), lab.subject, key, now=now, end=end)
         for extension, critical in (
-            (x509.SubjectAlternativeName(_SERVER), False),
+            (x509.SubjectAlternativeName(_server()), False),
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_usage(sign=False), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
@@ -171,13 +173,12 @@ def beside(sources: Sequence[str]) -> str:
 
 def read(place: Place) -> Authority | None:
     """The authority, if there is one; raises ``HpcJupyterError`` if it could vouch for anything but what it lists."""
-    if not place.directory:
-        return None
-    try:
-        with open(place.certificate, "rb") as stream:
-            content = stream.read()
-    except FileNotFoundError:
-        return None
+    return _read(place) if place.directory and os.path.exists(place.certificate) else None
+
+
+def _read(place: Place) -> Authority:
+    with open(place.certificate, "rb") as stream:
+        content = stream.read()
     try:
         certificate = x509.load_pem_x509_certificate(content)
         certificate.verify_directly_issued_by(certificate)
@@ -205,9 +206,7 @@ def make(
     except BaseException:
         shutil.rmtree(new)
         raise
-    made = read(place)
-    assert made is not None  # noqa: S101 - it was just written
-    return made
+    return _read(place)
 
 
 def check_free(place: Place) -> None:
@@ -325,14 +324,17 @@ def _requested_key(request: str) -> ec.EllipticCurvePublicKey:
     """The account is not trusted with more than its own key, which it must have."""
     try:
         found = x509.load_pem_x509_csr(request.encode())
-        key = found.public_key()
-        good = found.is_signature_valid and isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256
+        key, held = found.public_key(), found.is_signature_valid
     except (ValueError, TypeError) as error:
         raise HpcJupyterError("what the account sent is not a request for a certificate") from error
-    if not good:
+    if not (held and isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= _KEY_BITS):
         raise HpcJupyterError("the account asks for a certificate with a key that it does not hold, or of another kind")
-    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - mypy does not see it
     return key
+
+
+def _server() -> list[x509.GeneralName]:
+    """What a forward is opened under in the browser."""
+    return [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
 
 def _names(certificate: x509.Certificate) -> set[x509.GeneralName]:
