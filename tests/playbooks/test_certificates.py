@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authority
 
+from tests import typist
 from tests.playbooks.plays import Home, Played
 
 PASSPHRASE = "canary-Zq7 horse battery"
@@ -84,6 +87,19 @@ def test_without_the_passphrase_what_is_good_stays_and_the_rest_is_said(home: Ho
     assert wrong.code == 2
     assert f"{lab.place.key}: the passphrase is wrong" in wrong.out
     assert (pem(home), sorted(_modes(home))) == (own, ["cert.pem", "key.pem"])
+    _asked(home)
+    assert lab.vouches(pem(home))
+
+
+def _asked(home: Home) -> None:
+    """On a terminal the passphrase is asked for."""
+    answers = json.dumps([("Passphrase of the lab's certificate authority", PASSPHRASE)])
+    argv = [sys.executable, typist.__file__, answers, *home.command("certificates.yml", "--diff")]
+    done = subprocess.run(
+        argv, env=home.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert PASSPHRASE not in done.stdout
 
 
 def test_an_account_that_was_never_set_up_says_so(tmp_path: Path) -> None:
