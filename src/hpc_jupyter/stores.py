@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.authority import Authority
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hpc_jupyter.errors import Failure
 
@@ -66,7 +66,7 @@ def has(store: Store, authority: Authority) -> bool:
     if not store.is_there or shutil.which("certutil") is None:
         return False
     done = _certutil(store, "-L", "-a", "-n", _nickname(authority))
-    return done.returncode == 0 and ssl.PEM_cert_to_DER_cert(_first(done.stdout)) == _der(authority)
+    return done.returncode == 0 and done.stdout.strip().splitlines() == _lines(authority)
 
 
 def add(store: Store, authority: Authority) -> None:
@@ -75,7 +75,9 @@ def add(store: Store, authority: Authority) -> None:
     if not store.is_there:
         store.path.mkdir(parents=True, mode=0o700, exist_ok=True)
         _must(store, "-N", "--empty-password")
-    _must(store, "-A", "-n", _nickname(authority), "-t", "C,,", "-i", authority.place.certificate)
+    # What was checked and shown, and not what the file may hold by now.
+    pem = authority.certificate.public_bytes(Encoding.PEM).decode()
+    _must(store, "-A", "-a", "-n", _nickname(authority), "-t", "C,,", given=pem)
 
 
 def remove(store: Store, authority: Authority) -> None:
@@ -89,14 +91,8 @@ def _nickname(authority: Authority) -> str:
     return f"hpc-jupyter {authority.sha256[:16]}"
 
 
-def _der(authority: Authority) -> bytes:
-    return ssl.PEM_cert_to_DER_cert(Path(authority.place.certificate).read_text(encoding="ascii"))
-
-
-def _first(text: str) -> str:
-    """The first certificate of an answer that may hold several."""
-    head, end, _rest = text.partition("-----END CERTIFICATE-----")
-    return head + end
+def _lines(authority: Authority) -> list[str]:
+    return authority.certificate.public_bytes(Encoding.PEM).decode().strip().splitlines()
 
 
 def _needs_certutil() -> None:
@@ -104,8 +100,8 @@ def _needs_certutil() -> None:
         raise Failure(NO_CERTUTIL)
 
 
-def _must(store: Store, *arguments: str) -> None:
-    done = _certutil(store, *arguments)
+def _must(store: Store, *arguments: str, given: str = "") -> None:
+    done = _certutil(store, *arguments, given=given)
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
         raise Failure(
@@ -114,11 +110,11 @@ def _must(store: Store, *arguments: str) -> None:
         )
 
 
-def _certutil(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _certutil(store: Store, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     argv: Sequence[str] = ("certutil", *arguments, "-d", f"sql:{store.path}")
     try:
         return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            argv, input=given, capture_output=True, text=True, timeout=_SECONDS, check=False,
             env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -105,6 +105,15 @@ def test_a_certificate_for_another_key_is_not_installed(pair: Pair) -> None:
     assert certificate.problem(pair, renew_days=1) == ""
 
 
+def test_a_node_without_openssl_takes_the_pair_as_it_is_unless_others_could_read_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "run", _no_such_command)
+    assert certificate.unsafe(pair) == ""
+    os.chmod(pair.key, 0o640)
+    assert certificate.unsafe(pair) == "others could read key.pem"
+
+
 def _no_such_command(*_argv: object, **_options: object) -> NoReturn:
     raise FileNotFoundError
 
