@@ -29,8 +29,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hpc_jupyter import explained, forward, hold
+from hpc_jupyter.certificate import colons
+from hpc_jupyter.commands import connect as present
 from hpc_jupyter.connection import Tried
+from hpc_jupyter.context import Context
 from hpc_jupyter.errors import NoForward
+from hpc_jupyter.options import Connection
 from hpc_jupyter.state import Held
 from tests.cli.conftest import TOKEN, World, _Handler, connect, free_port, mend
 
@@ -41,6 +45,7 @@ class TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     accepts = True
     stumbles = 0
+    notice = b""
 
     def __init__(self, certificate: Path) -> None:
         self.tokens: list[str] = []
@@ -131,6 +136,13 @@ def test_another_certificate_is_shown_no_token(lan: World, tls: TlsServer) -> No
     )
     assert tls.tokens == []
     assert lan.connector.store.read("default").rides == ()
+
+
+@pytest.mark.rows("T5")
+def test_what_to_compare_at_the_browsers_warning_is_said(lan: World, capsys: pytest.CaptureFixture[str]) -> None:
+    link = connect(lan)
+    present._open(Context(), lan.connector, link, Connection(browser=False))
+    assert f"go on only if its SHA-256 is\n    {colons(link.route.sha256)}\n" in capsys.readouterr().out
 
 
 def test_a_server_without_its_certificate_is_shown_no_token(lan: World, world: World) -> None:

@@ -96,6 +96,15 @@ def ports_of(found: Link) -> list[str]:
     return [f"Port {there} of {record.node}: http://{LOOPBACK}:{here}/" for here, there in found.route.ports]
 
 
+def _about_certificate(context: Context, found: Link) -> list[str]:
+    """What the browser will show of it, where there is one."""
+    if not found.route.sha256:
+        return []
+    from hpc_jupyter import certificate  # cryptography takes its time to load
+
+    return certificate.lines(context, found.route)
+
+
 def _connector(context: Context, found: Link) -> Connector:
     cluster = context.account(found.record.account).cluster
     return context.connector(Access.to(cluster), found.record.session)
@@ -105,13 +114,12 @@ def _open(context: Context, connector: Connector, found: Link, connection: Conne
     """The token goes to the browser, or to the terminal; with ``--json`` it has been printed already."""
     if context.as_json:
         return
+    notes = _about_certificate(context, found)
     wanted = connection.browser and browser.is_there(os.environ)
     opened = wanted and browser.show(found.url, directory=connector.store.directory, session=found.record.session)
     hints = context.hints(found.record.account, found.record.session)
     print(f"  Opened in the browser: {found.address}" if opened else f"  {found.url}")
-    from hpc_jupyter import certificate
-
-    for line in (*ports_of(found), *certificate.lines(context, found.route)):
+    for line in (*ports_of(found), *notes):
         print(f"  {line}")
     print(f"See it:     {context.hints(found.record.account).command('status')}")
     print(f"Come back:  {hints.command('connect')}")
