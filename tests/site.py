@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpclab import Lab, topologies
-from tests import laptop, typist
+from tests import laptop, mallory, typist
 from tests.laptop import JUPYTER, Laptop
 
 WHERE = "import socket; print(socket.gethostname())"
@@ -125,6 +125,7 @@ class Session:
         assert f"Route {route}: works; taken because {why}\n" in self.explained
         assert self.cell(WHERE, keep=True) == f"{self.node}\n"
         self.check_sockets(record)
+        self.check_doors()
         self.check_pasted()
 
     def cell(self, code: str, *, keep: bool = False) -> str:
@@ -149,6 +150,14 @@ class Session:
         assert route == "lan" or (node, record["socket"]) in paths
         assert route != "reverse" or (record["login_host"], record["login_socket"]) in paths
         assert [each for each in unix if not self._is_private(each)] == []
+
+    def check_doors(self) -> None:
+        """Another user of each host finds no token there, and no socket of the session's lets her in."""
+        token = self.told["url"].rpartition("?token=")[2]
+        for host in self.site.lab.topology.hosts:
+            seen = mallory.look(self.site.lab, host.name, {"token": token})
+            assert seen.findings == ()
+            assert [door for door in seen.doors if door.kind == "unix"] == []
 
     def _is_private(self, each: Socket) -> bool:
         """On the host's own disk, below a directory that is closed to others."""

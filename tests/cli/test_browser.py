@@ -24,6 +24,7 @@ def fake_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.rows("T11")
 def test_the_token_is_in_a_private_file_and_on_no_command_line(fake_browser: Path) -> None:
     directory = fake_browser / "state"
     directory.mkdir(mode=0o700)

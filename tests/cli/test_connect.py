@@ -92,6 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.rows("T18")
 def test_bad_facts_are_refused_before_any_ssh(place: Path) -> None:
     names = [f"alice{number}@lab" for number in range(len(REFUSED))]
     told = play(place, {name: {**FACTS, **facts} for name, (facts, _message) in zip(names, REFUSED, strict=True)})

@@ -31,6 +31,7 @@ def test_a_session_is_reached_and_the_port_is_the_same_next_time(world: World) -
     assert not held.ssh.is_alive
 
 
+@pytest.mark.rows("T6", "T11")
 def test_the_forward_listens_on_ipv4_loopback_alone(world: World) -> None:
     link = connect(world)
     try:
@@ -41,6 +42,7 @@ def test_the_forward_listens_on_ipv4_loopback_alone(world: World) -> None:
         hold.close(link)
 
 
+@pytest.mark.rows("T7")
 def test_no_secret_is_on_a_command_line(world: World) -> None:
     link = connect(world)
     try:
@@ -72,6 +74,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_refused(world: World) -> None
     assert str(told.value) == f"port {port} of this machine is taken by another program. Choose one with --port"
 
 
+@pytest.mark.rows("T5")
 def test_the_token_is_not_sent_to_whoever_took_the_port_first(world: World) -> None:
     """The check and the bind are not one act; only ssh's own word that it listens counts."""
     connector = world.connector

@@ -78,6 +78,7 @@ def test_a_session_of_another_machine_with_the_same_home_is_not_asked(world: Wor
     )
 
 
+@pytest.mark.rows("T5")
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs a second user on Linux")
 def test_another_users_listener_is_not_shown_the_token(world: World) -> None:
     argv = [sys.executable, "-I", "-c", LISTENER]

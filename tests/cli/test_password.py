@@ -26,7 +26,7 @@ def hashed() -> str:
     return password.password_hash(PASSWORD)
 
 
-@pytest.mark.rows("B31")
+@pytest.mark.rows("B31", "T9")
 @pytest.mark.parametrize("given", [PASSWORD, "  outer space kept ", "grüße aus köln", "短いパスワードではありません"])
 def test_jupyter_itself_accepts_the_hash(given: str) -> None:
     made = password.password_hash(given)
@@ -78,6 +78,7 @@ def test_a_password_that_cannot_be_is_refused(given: object, problem: str) -> No
     assert str(caught.value) == f"jupyter_server_password: {problem}"
 
 
+@pytest.mark.rows("T9")
 @pytest.mark.parametrize(
     ("given", "problem"),
     [

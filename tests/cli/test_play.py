@@ -42,6 +42,7 @@ def quiet(_: Step) -> None:
     """Watch nothing."""
 
 
+@pytest.mark.rows("T16")
 def test_values_are_data(tmp_path: Path) -> None:
     values = [
         f"{{{{ lookup('pipe', 'touch {tmp_path}/canary') }}}}", "{% raw %}x", "$(id)", "a'b\"c\\", " two\nlines ",
@@ -122,6 +123,7 @@ module.exit_json(changed=False, session={"session": "default", "state": module.p
 """
 
 
+@pytest.mark.rows("T20")
 def test_a_secret_goes_through_a_private_file_and_is_gone_afterwards(tmp_path: Path, temporary: Path) -> None:
     tasks = (
         "    - ansible.builtin.copy: {content: '{{ jupyter_server_password }}', dest: '%s', mode: '0600'}\n"

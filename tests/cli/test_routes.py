@@ -125,6 +125,7 @@ def test_a_forward_to_the_login_host_rides_on_the_one_login(lan: World) -> None:
 
 
 @pytest.mark.rows("T5")
+@pytest.mark.rows("T5")
 def test_another_certificate_is_shown_no_token(lan: World, tls: TlsServer) -> None:
     lan.tell(tls_sha256="0" * 64)
     with pytest.raises(NoForward) as told:
@@ -145,6 +146,7 @@ def test_what_to_compare_at_the_browsers_warning_is_said(lan: World, capsys: pyt
     assert f"go on only if its SHA-256 is\n    {colons(link.route.sha256)}\n" in capsys.readouterr().out
 
 
+@pytest.mark.rows("T5")
 def test_a_server_without_its_certificate_is_shown_no_token(lan: World, world: World) -> None:
     lan.tell(tls_sha256="", address="127.0.0.1")
     answer = forward.ask("https://127.0.0.1:1/x/", TOKEN)

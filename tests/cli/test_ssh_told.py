@@ -12,7 +12,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Gateway
 from tests.cli.ssh_servers import GATE, LOGIN, ME, WRONG, Server, Way, free_port
 
 
-@pytest.mark.rows("B61")
+@pytest.mark.rows("B61", "T14")
 def test_wrong_pin_at_the_gateway(way: Way) -> None:
     presented = way.gate.pin()
     assert way.failure(host_keys=((GATE, (WRONG,)), (LOGIN, (way.login.pin(),)))) == (
@@ -22,11 +22,13 @@ def test_wrong_pin_at_the_gateway(way: Way) -> None:
     )
 
 
+@pytest.mark.rows("T14")
 def test_wrong_pin_at_the_login_host(way: Way) -> None:
     told = way.failure(host_keys=((GATE, (way.gate.pin(),)), (LOGIN, (WRONG,))))
     assert told.startswith(f"lab: login host {LOGIN} presents the ED25519 key {way.login.pin()}, which is not pinned")
 
 
+@pytest.mark.rows("T14")
 def test_a_known_host_does_not_stand_in_for_a_pin(way: Way) -> None:
     known = way.home / "known"
     known.write_text(f"[{LOGIN}]:{way.login.port} {way.login.public_key()}\n")
@@ -50,6 +52,7 @@ def test_host_without_a_pin_must_be_known(way: Way) -> None:
     assert way.open()
 
 
+@pytest.mark.rows("T14")
 def test_changed_key_of_a_known_host(way: Way) -> None:
     known = way.home / "known"
     known.write_text(f"[{LOGIN}]:{way.login.port} {way.gate.public_key()}\n")

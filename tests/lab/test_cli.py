@@ -74,6 +74,7 @@ def test_ctrl_c_detaches_and_the_session_goes_on(alice: Laptop, lab: Lab) -> Non
     assert detached(alice, "connect")["job_id"] == job[0]
 
 
+@pytest.mark.rows("T7", "T11")
 def test_the_token_is_on_no_command_line_and_in_no_file_that_others_can_read(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
     with alice.connected("launch", "alice@lab") as opened:

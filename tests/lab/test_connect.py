@@ -108,6 +108,7 @@ def test_the_way_leaves_nothing_in_the_persons_own_ssh_directory(alice: Person) 
     assert sorted(alice.run("ls", "-A", ".ssh").stdout.split()) == before
 
 
+@pytest.mark.rows("T14")
 @pytest.mark.parametrize(("host", "label"), [("gate", "gateway gate"), ("login", "login host login")])
 def test_wrong_fingerprint(alice: Person, host: str, label: str) -> None:
     pins = alice.facts()["hpc_host_keys"]
@@ -131,6 +132,7 @@ def test_unknown_account_fails_alone(alice: Person) -> None:
     assert "there=login1" in told
 
 
+@pytest.mark.rows("T26")
 def test_root_is_refused_before_anything_is_contacted(alice: Person) -> None:
     alice.lab.cut("gate")
     told = alice.play(accounts=("root@lab",))

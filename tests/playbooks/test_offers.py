@@ -89,6 +89,7 @@ def _new_kernel(site: Site) -> None:
     asked.close()
 
 
+@pytest.mark.rows("T5")
 def test_lan_is_one_address_that_speaks_tls_alone(site: Site) -> None:
     pin = site.certificate()
     _from_login(site, site.intend(offer="lan"))
@@ -113,6 +114,7 @@ def test_an_offer_that_the_node_cannot_make_leaves_a_socket_and_says_why(site: S
     assert probe.get(site.target(), "api/status", token=site.token()).status == 200
 
 
+@pytest.mark.rows("T5")
 def test_tls_always_is_on_the_socket_too(site: Site) -> None:
     pin = site.certificate()
     site.intend(tls="always")

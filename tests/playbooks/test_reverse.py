@@ -100,6 +100,7 @@ def _over(now: record.Record) -> probe.Target:
     return probe.Target(now.base_url, socket=now.login_socket, port=now.login_port, tls_sha256=now.tls_sha256)
 
 
+@pytest.mark.rows("T22")
 def test_a_socket_on_the_login_host_leads_to_the_node_s_and_is_healed(site: Site, login: Login) -> None:
     login.start()
     now = _launched(site, login)
@@ -163,6 +164,7 @@ def test_what_is_in_the_way_is_named_and_a_running_kernel_stays(
     assert replace(site.record(), answered="") == first
 
 
+@pytest.mark.rows("T22")
 def test_the_key_can_do_nothing_but_make_the_way_back(site: Site, login: Login) -> None:
     login.start()
     _launched(site, login)

@@ -97,6 +97,7 @@ def test_the_second_run_changes_nothing(account: Account) -> None:
     assert account.home.listing() == before
 
 
+@pytest.mark.rows("T8")
 def test_only_the_account_can_read_its_files(account: Account) -> None:
     root = account.home.root
     modes = {
@@ -111,6 +112,7 @@ def test_only_the_account_can_read_its_files(account: Account) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.rows("T3")
 def test_the_job_finds_a_jupyter_that_runs_and_has_no_debugger(account: Account) -> None:
     script = '. "$1" && jupyter lab --version && "$HPC_JUPYTER_PYTHON" -c "import debugpy"'
     done = subprocess.run(
@@ -206,6 +208,7 @@ def test_what_cannot_be_is_refused_in_words(home: Home, variables: dict[str, obj
     assert not (home.root / "job.sh").exists()
 
 
+@pytest.mark.rows("T7", "T19")
 def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
     given = home.path.parent / "secret.yml"
     given.write_text(json.dumps({**_existing(), "jupyter_server_password": PASSWORD}))

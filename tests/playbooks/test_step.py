@@ -95,6 +95,7 @@ def _says(path: Path) -> bytes:
         return asked.recv(100)
 
 
+@pytest.mark.rows("T21")
 def test_only_the_session_s_socket_and_permitted_ports_are_reached(made: Step, listening: list[str]) -> None:
     opened, shut = listening[0].split()
     ways = {"a": made.place / "s", "b": made.place / "private", "c": f"127.0.0.1:{opened}", "d": f"127.0.0.1:{shut}"}
@@ -109,6 +110,7 @@ def test_only_the_session_s_socket_and_permitted_ports_are_reached(made: Step, l
     assert set(listening[1:]) == {"s", "open"}
 
 
+@pytest.mark.rows("T21")
 def test_there_is_no_command_no_terminal_and_no_way_in_for_another_key(made: Step) -> None:
     assert subprocess.run(made.ssh(), stdin=subprocess.DEVNULL, timeout=30, check=False).returncode == 1
     assert made.fails("-tt").startswith("PTY allocation request failed")
@@ -116,6 +118,7 @@ def test_there_is_no_command_no_terminal_and_no_way_in_for_another_key(made: Ste
     assert "remote port forwarding failed" in made.fails("-N", "-R", f"{made.place}/back:127.0.0.1:1")
 
 
+@pytest.mark.rows("T21")
 def test_its_files_are_private_and_its_host_key_is_fresh_every_time(made: Step) -> None:
     made.ssh()
     names = [name for name in os.listdir(made.files.step) if name not in ("sshd", "host_key.pub")]

@@ -16,7 +16,7 @@ def hopping() -> Iterator[site.Site]:
         yield running
 
 
-@pytest.mark.rows("F29")
+@pytest.mark.rows("F29", "T22")
 def test_by_the_way_back_from_the_node(hopping: site.Site) -> None:
     session = hopping.launch()
     session.check(route="reverse", nodes=NODES)
