@@ -239,7 +239,7 @@ def test_the_agent_stays_at_home(scene: Scene) -> None:
         assert [text for text in environs if "SSH_AUTH_SOCK=" in text] == []
 
 
-@pytest.mark.rows("T17", "T16", "T12")
+@pytest.mark.rows("T4", "T12", "T16", "T17")
 def test_a_directory_with_a_hostile_name_is_only_a_name(scene: Scene) -> None:
     """A second session, in the same jar."""
     name = "a {{ lookup('pipe', 'touch pwned') }} $(touch pwned) `touch pwned` '; touch pwned #"

@@ -36,7 +36,16 @@ def _make_home(tmp_path: Path) -> Home:
     (modules / "jupyter").write_text(f"#%Module\nprepend-path PATH {jupyter_python().parent}\nsetenv LAB jupyter\n")
     (modules / "tools").write_text("#%Module\nsetenv TOOLS there\n")
     _stand_in_for_conda(tmp_path / "conda-stand-in", lab=jupyter_python(), bare=Path("/usr/bin/python3"))
+    (tmp_path / "there").symlink_to(jupyter_python().parent.parent)
+    _old_packages(tmp_path / "old")
     return made
+
+
+def _old_packages(place: Path) -> None:
+    """What makes Python say that it has a jupyter_server of two years ago."""
+    metadata = place / "jupyter_server-2.17.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: jupyter-server\nVersion: 2.17.0\n")
 
 
 def _stand_in_for_conda(root: Path, **pythons: Path) -> None:
@@ -132,6 +141,8 @@ def _session(home: Home, *arguments: str) -> str:
     return done.stdout
 
 
+_HOLES = "jupyter-server 2.17.0 has known holes, 2.21 is the first without. Update it, or have an environment made"
+_WITH_OLD_PACKAGES = "module use ~/../modules\nexport PYTHONPATH=~/../old"
 REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("module", {"modules": ["lab/jupytre"]},
      f"the module lab/jupytre cannot be loaded on {HERE}: ERROR: Unable to locate a modulefile for 'lab/jupytre'"),
@@ -145,6 +156,12 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("conda", {"path": "bare", "conda": "~/../conda-stand-in"},
      "no JupyterLab in the conda environment bare: jupyterlab cannot be imported (ModuleNotFoundError: "),
     ("command", {"command": ["no-such-runtime", "exec", "lab.sif"]}, f"there is no no-such-runtime on {HERE}"),
+    *((kind, {**brings, "prologue": _WITH_OLD_PACKAGES}, f"{where} is too old: {_HOLES}")
+      for kind, brings, where in (
+          ("existing", {"path": "~/../there"}, "/there"),
+          ("module", {"modules": ["lab/jupyter"]}, "the JupyterLab in the module lab/jupyter"),
+          ("conda", {"path": "lab", "conda": "~/../conda-stand-in"}, "the JupyterLab in the conda environment lab"),
+      )),
     ("modul", {}, "modul is not a jupyter_environment_kind; did you mean module?"),
 ]  # fmt: skip
 
@@ -165,6 +182,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [json.loads(text.partition(" => ")[2].partition("\n}")[0] + "}")["msg"] for text in said]
 
 
+@pytest.mark.rows("T23")
 @pytest.mark.parametrize("number", range(len(REFUSED)), ids=[f"{kind}-{text[:40]}" for kind, _, text in REFUSED])
 @pytest.mark.rows("F43")
 def test_what_cannot_work_is_said_before_anything_changes(refusals: list[str], number: int) -> None:

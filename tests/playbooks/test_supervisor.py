@@ -261,6 +261,18 @@ def test_a_python_without_jupyterlab_is_named(site: Site) -> None:
     assert _fails(site).startswith("no JupyterLab in /usr/bin/python3: install it there, or set another environment up")
 
 
+@pytest.mark.rows("T23")
+def test_packages_with_known_holes_are_refused_at_every_start(site: Site) -> None:
+    """The environment may have changed since it was set up, as a site's module does overnight."""
+    site.intend()
+    metadata = site.home / "old" / "tornado-6.4.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: tornado\nVersion: 6.4\n")
+    script = Path(site.layout.environment_script)
+    script.write_text(f"{script.read_text()}export PYTHONPATH={site.home}/old\n")
+    assert "is too old: tornado 6.4 has known holes, 6.5.8 is the first without. Update it, or" in _fails(site)
+
+
 def test_a_directory_that_is_not_there_is_named(site: Site) -> None:
     site.intend(directory="~/gone")
     assert _fails(site) == f"directory: {site.home}/gone is not a directory on this node"
