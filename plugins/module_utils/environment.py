@@ -26,6 +26,8 @@ _ASKED = (*floors.FLOORS, *floors.INTERFACES, "debugpy")
 FIRST_SERVER = (2, 14)
 """The first jupyter_server with all settings that a session is secured with."""
 
+DEBUGGER = "{name} has debugpy: while you debug, other users of the node can run code in your kernel"
+
 _NOTHING_BEFORE = Activation(activation.EXISTING)
 
 NOTHING = "nothing"
@@ -248,7 +250,7 @@ def _usable(
     old += floors.below(found.versions, floors.INTERFACES)
     warnings = [f"{text}: update {name}" for text in old]
     if "debugpy" in found.versions and not isolated:
-        warnings.append(f"{name} has debugpy: while you debug, other users of the node can run code in your kernel")
+        warnings.append(DEBUGGER.format(name=name))
     directory = os.path.dirname(python)
     return Environment(os.path.dirname(directory), directory, python, found.versions, tuple(warnings))
 

@@ -230,6 +230,8 @@ def _scripts(wanted: Activation, found: environment.Environment) -> dict[str, ob
 def _venv(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
     target = packages.Target(_prefix(module.params["path"]), _wheelhouse(module.params["wheelhouse"]))
     wish = _wish(module)
+    if wish.debugger:
+        module.warn(environment.DEBUGGER.format(name=target.prefix))
     found = environment.look(target.prefix)
     decided = environment.plan(wish, found, prefix=target.prefix)
     base = environment.base_python(decided, wish, found)

@@ -36,7 +36,9 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
     made = Account(Home(tmp_path_factory.mktemp("account") / "home"))
     made.home.path.mkdir()
     made.before = made.home.listing()
-    made.runs["check"] = made.home.play("setup.yml", "--check", "--diff", **WHEELS)
+    made.runs["check"] = made.home.play(
+        "setup.yml", "--check", "--diff", jupyter_environment_debugger=True, **WHEELS
+    )
     made.after_check = made.home.listing()
     made.runs["apply"] = made.home.play("setup.yml", "--diff", **WHEELS)
     made.runs["again"] = made.home.play("setup.yml", "--diff", **WHEELS)
@@ -75,6 +77,13 @@ def test_check_mode_on_a_new_account_changes_nothing_and_says_what_would(account
     assert "# create: there is none yet" in run.out
     assert "# there is no key.pem" in run.out
     assert f"{NAME} would be set up in {account.home.root}" in run.out
+
+
+@pytest.mark.rows("T3")
+def test_who_asks_for_the_debugger_is_warned(account: Account) -> None:
+    text = "/venv has debugpy: while you debug, other users of the node can run code in your kernel"
+    assert text in account.runs["check"].out
+    assert text not in account.runs["apply"].out
 
 
 def test_one_run_sets_the_account_up(account: Account) -> None:
