@@ -156,12 +156,11 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("conda", {"path": "bare", "conda": "~/../conda-stand-in"},
      "no JupyterLab in the conda environment bare: jupyterlab cannot be imported (ModuleNotFoundError: "),
     ("command", {"command": ["no-such-runtime", "exec", "lab.sif"]}, f"there is no no-such-runtime on {HERE}"),
-    *((kind, {**brings, "prologue": _WITH_OLD_PACKAGES}, f"{where} is too old: {_HOLES}")
-      for kind, brings, where in (
-          ("existing", {"path": "~/../there"}, "/there"),
-          ("module", {"modules": ["lab/jupyter"]}, "the JupyterLab in the module lab/jupyter"),
-          ("conda", {"path": "lab", "conda": "~/../conda-stand-in"}, "the JupyterLab in the conda environment lab"),
-      )),
+    ("existing", {"path": "~/../there", "prologue": _WITH_OLD_PACKAGES}, f"/there is too old: {_HOLES}"),
+    ("module", {"modules": ["lab/jupyter"], "prologue": _WITH_OLD_PACKAGES},
+     f"the JupyterLab in the module lab/jupyter is too old: {_HOLES}"),
+    ("conda", {"path": "lab", "conda": "~/../conda-stand-in", "prologue": _WITH_OLD_PACKAGES},
+     f"the JupyterLab in the conda environment lab is too old: {_HOLES}"),
     ("modul", {}, "modul is not a jupyter_environment_kind; did you mean module?"),
 ]  # fmt: skip
 
