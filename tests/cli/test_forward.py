@@ -31,7 +31,7 @@ def test_a_session_is_reached_and_the_port_is_the_same_next_time(world: World) -
     assert not held.ssh.is_alive
 
 
-@pytest.mark.rows("T6", "T11")
+@pytest.mark.rows("T6", "T11", "F33")
 def test_the_forward_listens_on_ipv4_loopback_alone(world: World) -> None:
     link = connect(world)
     try:
@@ -53,6 +53,7 @@ def test_no_secret_is_on_a_command_line(world: World) -> None:
         hold.close(link)
 
 
+@pytest.mark.rows("F33")
 def test_a_port_that_is_taken_is_left_for_the_next_one(world: World) -> None:
     wanted = first_port("me@lab", "default")
     with socket.create_server(("127.0.0.1", wanted)) as squatter:
@@ -112,6 +113,7 @@ def test_a_socket_that_is_gone_fails_at_once_and_leaves_no_ssh(world: World) -> 
     assert str(world.home / "gone") not in shown.stdout
 
 
+@pytest.mark.rows("F28")
 def test_a_node_that_forwards_nothing_is_named(world: World) -> None:
     link = connect(world)
     hold.close(link)

@@ -252,6 +252,7 @@ def _close_nodes(world: World) -> None:
     own.write_text(own.read_text().replace(f"Port {world.port}", f"Port {free_port()}"))
 
 
+@pytest.mark.rows("F28")
 def test_auto_goes_on_to_the_next_route_and_remembers_it(world: World, tls: TlsServer) -> None:
     _close_nodes(world)
     world.cluster = replace(world.cluster, route="auto")

@@ -115,6 +115,7 @@ def _old(desk: Desk, *argv: str) -> tuple[str, ...]:
     return ("new-session", "-d", "-s", "old", *argv) if desk.program == "tmux" else ("-dmS", "old", *argv)
 
 
+@pytest.mark.rows("F40")
 def test_the_job_outlives_a_window_that_is_killed_and_its_log_goes_on(desk: Desk) -> None:
     """Killed for certain: closing it would end the session."""
     pid = int(_start(desk).partition(".")[0])
