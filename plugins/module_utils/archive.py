@@ -63,7 +63,7 @@ def version(path: str) -> str:
 def shebang(python: str) -> bytes:
     """The first line; through a shell where the kernel would not understand the path."""
     line = f"#!{python}\n"
-    if " " not in python and len(line) <= _LONGEST_SHEBANG:
+    if python.split() == [python] and len(line.encode()) <= _LONGEST_SHEBANG:
         return line.encode()
     quoted = python.replace("'", "'\\''")
     return f"#!/bin/sh\nexec '{quoted}' \"$0\" \"$@\"\n".encode()

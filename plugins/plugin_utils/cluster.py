@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ FACTS = (
 """Every cluster fact there is; another variable called ``hpc_…`` is taken for a misspelt one."""
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+"""What C libraries take for an IPv4 address, also where it is none in full: 0 is this machine, and 127.1 too."""
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _PIN = re.compile(r"(SHA256:[A-Za-z0-9+/]{43})(?: \((RSA|ECDSA|ED25519)\))?")
@@ -169,7 +172,19 @@ def _list(fact: str, facts: Mapping[str, Any]) -> list[Any]:
 def _host(fact: str, value: object) -> str:
     if not isinstance(value, str) or not _HOST.fullmatch(value):
         raise BadInput(fact, f"{value!r} is not a host name", hint=f"Allowed are {_WHERE}, at most 253")
+    if _NUMBER.fullmatch(value) and not _is_address(value):
+        raise BadInput(
+            fact, f"{value!r} is a number, which ssh takes for an address",
+            hint="Write the host's name, or all of its address",
+        )
     return str(value)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv4Address(text))
+    except ValueError:
+        return False
 
 
 def _user(fact: str, value: object) -> str:

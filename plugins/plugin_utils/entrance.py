@@ -29,7 +29,7 @@ def framed(output: str, nonce: str) -> Mapping[str, Any] | None:
     """The answer of the account's own command in ``output``, past whatever the login printed around it."""
     for line in output.splitlines():
         if line.startswith(f"{nonce} "):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 told = json.loads(line[len(nonce) + 1 :])
                 return told if isinstance(told, dict) else None
     return None

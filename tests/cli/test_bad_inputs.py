@@ -59,6 +59,8 @@ WRITTEN = [
     _host("B7", LONG),
     _host("B8", "bücher.example"),
     _host("B8", "\u202eetag"),
+    *[("B5", f"hpc_login_hosts: ['{text}']", f"hpc_login_hosts: '{text}' is a number, which ssh takes for an address. "
+       "Write the host's name, or all of its address") for text in ("0", "127.1", "0x7f000001", "host.256")],
     ("B9", "hpc_user: root",
      "hpc_user: ACCOUNT would log in as root, which is refused on clusters. Use a person's own account"),
     _user("B10", "-l"),
