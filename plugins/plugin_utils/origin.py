@@ -13,19 +13,30 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
+_DEFAULTS = "/defaults/main.yml"
 _NUMBER = re.compile(r"-?[0-9][0-9A-Za-z_:]*")
 _VAULT = b"$ANSIBLE_VAULT;"
 
 
 def origins(variables: Mapping[str, Any]) -> dict[str, str]:
-    """``FILE:LINE`` by variable, as Ansible has tagged the names and, where it has not, the values."""
+    """``FILE:LINE`` by variable, as Ansible has tagged names and values."""
     try:
         # Ansible names no public way to this; without it a message names the variable alone.
         from ansible._internal._datatag._tags import Origin
     except ImportError:
         return {}
-    found = {name: _place(Origin.get_tag(name) or Origin.get_tag(value)) for name, value in variables.items()}
+    tags = {name: (Origin.get_tag(name), Origin.get_tag(value)) for name, value in variables.items()}
+    found = {name: _place(_of_both(*both)) for name, both in tags.items()}
     return {str(name): place for name, place in found.items() if place}
+
+
+def _of_both(name: Any, value: Any) -> Any:
+    """The name's place, which is the line to look at; the value's where they differ: Ansible keeps the name that it
+    found first, as in a role's defaults, for values from elsewhere.
+    """
+    if value is not None and getattr(name, "path", None) != getattr(value, "path", None):
+        return value
+    return None if str(getattr(name, "path", "")).endswith(_DEFAULTS) else name
 
 
 def place_of(error: BaseException | None) -> str:

@@ -42,7 +42,7 @@ def quiet(_: Step) -> None:
     """Watch nothing."""
 
 
-@pytest.mark.rows("T16")
+@pytest.mark.rows("T16", "B19", "B20")
 def test_values_are_data(tmp_path: Path) -> None:
     values = [
         f"{{{{ lookup('pipe', 'touch {tmp_path}/canary') }}}}", "{% raw %}x", "$(id)", "a'b\"c\\", " two\nlines ",

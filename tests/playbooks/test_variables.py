@@ -107,6 +107,34 @@ def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home
     assert "jupyter_session_idle_seconds: 'soon' is not allowed. Write a number of seconds" in refused.out
 
 
+WRITTEN = {
+    "jupyter_session_tmie: '1:00:00'": "jupyter_session_tmie: is not a variable of the roles. Did you mean",
+    "jupyter_session_time: 2:00:00": "jupyter_session_time: 2:00:00 is not a decimal number; YAML reads it as 7200.",
+    "jupyter_session_memory: 10 GB": "jupyter_session_memory: '10 GB' is not allowed. Write a number and K, M, G or T",
+    "jupyter_environment_purge: maybe": "jupyter_environment_purge: 'maybe' is not true or false",
+    "jupyter_server_password: canary-Zq7 battery": "jupyter_server_password: is in clear in FILE, which others can read.",
+    "jupyter_session_directory: \"{{ later.stdout }}\"": "",
+}
+
+
+@pytest.mark.rows("B41", "B42", "B43", "B53")
+def test_what_is_written_wrong_is_told_by_the_first_task_with_its_place(home: Home) -> None:
+    """What only a later task knows is left to that."""
+    hosts = home.path.parent / "written"
+    (hosts / "host_vars").mkdir(parents=True)
+    names = [f"me@lab{number}" for number in range(len(WRITTEN))]
+    facts = {"ansible_connection": "local", "hpc_scheduler": "none"}
+    (hosts / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(names, facts)}}))
+    for name, line in zip(names, WRITTEN, strict=True):
+        (hosts / f"host_vars/{name}.yml").write_text(f"---\n{line}\n")
+    played = home.play("launch.yml", "-i", str(hosts), "-l", ",".join(names))
+    for name, message in zip(names, WRITTEN.values(), strict=True):
+        file = f"{hosts}/host_vars/{name}.yml"
+        assert not message or f"{file}:2: {message.replace('FILE', file)}" in played.out, played.out
+        assert (f"ok: [{name}]" in played.out) == (not message)
+    assert "canary-Zq7" not in played.out
+
+
 def test_a_new_session_is_better_had_from_the_sites_jupyterhub(home: Home) -> None:
     hub = {"hpc_jupyterhub_url": "https://hub.example.org/x"}
     refused = home.play("launch.yml", "--check", **hub)

@@ -68,7 +68,7 @@ def test_a_record_is_whole_or_none(content: bytes) -> None:
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(LEADING), seeds.texts, max_size=3),
        st.sampled_from(["node", "step", "lan", "reverse"]))
-def test_a_record_leads_to_no_command_that_does_something_else(changes: dict[str, str], name: str) -> None:
+def test_a_record_leads_to_no_command_that_does_something_else(changes: dict[str, Any], name: str) -> None:
     offer = {"lan": "lan", "reverse": "reverse"}.get(name, "socket")
     record = replace(replace(OFFERED, offer=offer), **changes)
     with contextlib.suppress(NoForward):
