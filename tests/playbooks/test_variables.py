@@ -112,8 +112,8 @@ WRITTEN = {
     "jupyter_session_time: 2:00:00": "jupyter_session_time: 2:00:00 is not a decimal number; YAML reads it as 7200.",
     "jupyter_session_memory: 10 GB": "jupyter_session_memory: '10 GB' is not allowed. Write a number and K, M, G or T",
     "jupyter_environment_purge: maybe": "jupyter_environment_purge: 'maybe' is not true or false",
-    "jupyter_server_password: canary-Zq7 battery": "jupyter_server_password: is in clear in FILE, which others can read.",
-    "jupyter_session_directory: \"{{ later.stdout }}\"": "",
+    "jupyter_server_password: canary-Zq7 battery": "jupyter_server_password: is in clear in FILE, which others can",
+    'jupyter_session_directory: "{{ later.stdout }}"': "",
 }
 
 
