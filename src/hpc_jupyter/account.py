@@ -123,7 +123,7 @@ def load(sources: Sequence[str]) -> Inventory:
     except BadInput:
         raise
     except Exception as error:  # ansible raises classes of its own, and those of every plugin
-        raise _unreadable(f"{', '.join(chosen)} cannot be read", error) from error
+        raise _unreadable(f"{', '.join(chosen)} cannot be read", _cause(chosen) or error) from error
     return Inventory(chosen, accounts)
 
 
@@ -254,6 +254,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     return next((kind(value) for kind in (int, float, str) if isinstance(value, kind)), value)
+
+
+def _cause(sources: Sequence[str]) -> Exception | None:
+    """What Ansible only warns of, before it says that a source could not be parsed: the error in a YAML file."""
+    from ansible.parsing.dataloader import DataLoader
+
+    for path in (path for source in sources for path in _yaml_files(Path(source))):
+        try:
+            DataLoader().load_from_file(str(path))
+        except Exception as error:  # noqa: BLE001
+            return error
+    return None
+
+
+def _yaml_files(source: Path) -> list[Path]:
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    return [path for path in files if path.suffix in (".yml", ".yaml", ".json") and path.is_file()]
 
 
 def _unreadable(what: str, error: BaseException) -> BadInput:

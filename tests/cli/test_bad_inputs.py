@@ -66,6 +66,7 @@ WRITTEN = [
     _user("B10", "-l"),
     _user("B11", "../x"),
     _user("B11", "a..b"),
+    _user("B56", "=cmd"),
     ("B13", "hpc_gateways: [gate, bob@gate]", "hpc_gateways: gate:22 is there twice; the way would go in a loop"),
     ("B13", "hpc_gateways: [login.invalid]",
      "hpc_gateways: login.invalid:22 is a login host; the way would go in a loop"),
@@ -293,14 +294,17 @@ def test_signs_in_a_directory_are_only_signs(path: str) -> None:
     assert wanted.variables["jupyter_session_directory"] == path
 
 
-def test_somebody_elses_variable_is_none_of_ours(own: dict[str, str], home: Path) -> None:
-    (home / "theirs.yml").write_text(
-        json.dumps({"lab": {"hosts": {"alice@lab": {**GOOD, "jupyter_lab_port": 1, "jupyterhub_x": 2}}}})
-    )
-    assert run(own, "-i", str(home / "theirs.yml"), "accounts").returncode == Exit.OK
+@pytest.mark.rows("B55")
+def test_an_editors_marks_and_somebody_elses_variables_are_no_obstacle(own: dict[str, str], home: Path) -> None:
+    facts = "hpc_scheduler: slurm, hpc_login_hosts: [login], jupyter_lab_port: 1, jupyterhub_x: 2"
+    (home / "theirs.yml").write_bytes(f"\ufefflab:\r\n  hosts:\r\n    alice@lab: {{{facts}}}\r\n".encode())
+    done = run(own, "-i", str(home / "theirs.yml"), "accounts")
+    assert (done.returncode, done.stdout) == (Exit.OK, "alice@lab  slurm, login\n")
 
 
 UNREADABLE = [
+    ("B51", "all:\n  hosts: {alice@lab: {}}\n  hosts: {}", "Found duplicate mapping key 'hosts'."),
+    ("B57", "all:\n  hosts:\n    {alice@lab: {}, alice@lab: {}}", "Found duplicate mapping key 'alice@lab'."),
     ("B51", "a: 1\nhpc_scheduler: slurm\nhpc_scheduler: none", "Found duplicate mapping key 'hpc_scheduler'."),
     ("B52", "a: 1\nb: 2\nhpc_root: !!python/object/apply:os.mkdir [CANARY]",
      "Could not determine a constructor for the tag 'tag:yaml.org,2002:python/object/apply:os.mkdir'."),
@@ -315,11 +319,12 @@ def test_a_file_that_is_not_what_it_seems_is_refused_with_the_line(
 ) -> None:
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "hosts.yml").write_text("all: {children: {lab: {hosts: {alice@lab: {}}}}}")
-    (tmp_path / "group_vars/lab.yml").write_text(text.replace("CANARY", str(tmp_path / "canary")))
+    file = "hosts.yml" if text.startswith("all:") else "group_vars/lab.yml"
+    (tmp_path / file).write_text(text.replace("CANARY", str(tmp_path / "canary")))
     done = run(own, "-i", str(tmp_path), "launch", "alice@lab")
     assert (done.returncode, done.stdout) == (Exit.BAD_INPUT, "")
     assert done.stderr == (
-        f"hpc-jupyter: {tmp_path}/group_vars/lab.yml:3: inventory: {tmp_path} cannot be read: "
+        f"hpc-jupyter: {tmp_path}/{file}:3: inventory: {tmp_path} cannot be read: "
         f"YAML parsing failed: {message}\n"
     )
     assert not (tmp_path / "canary").exists()
