@@ -189,6 +189,11 @@ def jobs_of(person: Laptop, host: RunningHost, session: str) -> list[str]:
     return [job for job, name, _state in parts if name.startswith(f"hpc-jupyter-{session}-")]
 
 
+def names(seed: int, count: int) -> list[str]:
+    """Names of sessions, for cycles that run side by side."""
+    return [f"s{seed}-{number}" for number in range(count)]
+
+
 def _wrong(person: Laptop, host: RunningHost, session: str, *, jobs: int) -> list[str]:
     found = jobs_of(person, host, session)
     problems = [] if len(found) == jobs else [f"{session}: {jobs} jobs expected, found {found}"]

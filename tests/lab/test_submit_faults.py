@@ -16,7 +16,7 @@ def test_whatever_becomes_of_a_submit_there_is_one_job_and_none_after_a_stop(ali
     alice.set_up()
     faults.tiny_jobs(alice)
     with faults.submit_faults(alice.login, seed=SEED) as made, ThreadPoolExecutor(4) as side_by_side:
-        done = list(side_by_side.map(lambda name: faults.cycle(alice, name), [f"s{number}" for number in range(10)]))
+        done = list(side_by_side.map(lambda name: faults.cycle(alice, name), faults.names(SEED, 10)))
         injected = made.injected
     problems = [problem for each in done if each.problems for problem in (*each.problems, *each.said)]
     assert not problems, "\n".join([*problems, *injected])
