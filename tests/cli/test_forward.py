@@ -127,6 +127,7 @@ def test_a_node_that_forwards_nothing_is_named(world: World) -> None:
     assert "Traceback" not in str(told.value)
 
 
+@pytest.mark.rows("F17")
 def test_a_record_that_says_ready_of_a_lost_session_is_not_believed(world: World) -> None:
     world.tell(socket=str(world.home / "gone"))
     world.schedulers_word(state="ended", how="lost", reason="NODE_FAIL")

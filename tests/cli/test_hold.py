@@ -52,6 +52,7 @@ def test_a_second_process_joins_the_connection_of_the_first(world: World) -> Non
         other.wait()
 
 
+@pytest.mark.rows("F34")
 def test_what_a_killed_holder_left_is_ended(world: World) -> None:
     link = connect(world)
     left = link.forward.process if link.forward else NOBODY

@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, leftovers, probe, record
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 
 from tests.jupyter_env import jupyter_python
 from tests.session_site import Site, processes_of, wait_for
@@ -106,6 +108,24 @@ def test_socket_and_directories_are_private_and_short(up: Site) -> None:
     assert modes == {place.name: 0o700, "r": 0o700, "s": 0o600}
     assert len(str(place / "r")) <= 57
     assert not str(place).startswith(str(up.home))
+
+
+@pytest.mark.rows("F19")
+def test_jupyter_s_own_list_of_servers_neither_has_ours_nor_loses_others_through_us(up: Site, python: Path) -> None:
+    """That list removes the file of every server whose process it does not see, as of one on another node."""
+    theirs = up.home / ".local/share/jupyter/runtime/jpserver-4194303.json"
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text(json.dumps({"pid": 4194303, "url": "http://c9/", "port": 8888}))
+    assert _found(up) == ()
+    ours = list(Path(up.record().socket).with_name("r").glob("jpserver-*.json"))
+    assert len(ours) == 1
+    up.command("status")
+    up.command("url")
+    assert theirs.exists()
+    home = {**up.environment({}), "HOME": str(up.home)}
+    subprocess.run([python, "-m", "jupyter_server", "list"], env=home, timeout=60, check=False, cwd=up.home.parent)
+    assert ours[0].exists()
+    assert probe.get(up.target(), "api/status", token=up.token()).status == 200
 
 
 def test_every_setting_is_one_that_jupyter_knows(up: Site) -> None:
@@ -317,6 +337,12 @@ def test_a_second_job_for_the_same_session_steps_back(site: Site) -> None:
     assert f"job {first.job_id} already runs this session: job {second.pid}.default@" in site.log()
 
 
+def _found(site: Site) -> tuple[leftovers.Leftover, ...]:
+    scheduler = by_name("none", root=site.layout.root)
+    views = {"default": leftovers.see(site.layout, "default", scheduler, account="me@here", cluster="here")}
+    return leftovers.find(site.layout, scheduler, views).leftovers
+
+
 def test_what_a_killed_supervisor_leaves_is_cleaned_up_by_the_next(site: Site) -> None:
     site.intend()
     job = site.job()
@@ -326,6 +352,7 @@ def test_what_a_killed_supervisor_leaves_is_cleaned_up_by_the_next(site: Site) -
     job.wait()
     wait_for(lambda: children.process(jupyter) is None)
     assert place.exists()
+    assert [each.where for each in _found(site) if each.kind == "node"] == [str(place)]
     site.intend(generation=2)
     site.job(generation=2)
     site.ready()
