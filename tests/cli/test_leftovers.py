@@ -191,3 +191,31 @@ def test_clean_says_what_it_is_asks_and_does_it_once(environment: dict[str, str]
     assert run(environment, "clean", "local", "--yes").stdout.startswith(f"Removed {line}, since ")
     assert not directory.exists()
     assert run(environment, "clean", "local", "--yes").stdout == "Nothing to do\n"
+
+
+def test_what_was_used_here_is_told_also_where_no_cluster_answers(environment: dict[str, str]) -> None:
+    held = Held(port=20123, holder=replace(identify(1), started="1"))
+    for name in ("alice@lab", "me@old"):
+        directory = Path(environment["XDG_STATE_HOME"]) / "hpc-jupyter" / name
+        directory.mkdir(parents=True)
+        (directory / "default.session.json").write_text(json.dumps(asdict(held)))
+    seen = run(environment, "status")
+    note = (
+        "/default.session.json on this computer: the note of a connection to session default on port 20123, "
+        "whose hpc-jupyter (process 1) was killed, since "
+    )
+    first, left, second, left_too = seen.stdout.splitlines()
+    assert seen.returncode == 0
+    assert first.startswith("alice@lab: lab: gateway gate.invalid: the name is not known here.")
+    assert second.startswith("me@old: ACCOUNT: 'me@old' is not in the inventory.")
+    for line, name in ((left, "alice@lab"), (left_too, "me@old")):
+        assert f"/{name}{note}" in line
+        assert line.endswith(f"; removed by: hpc-jupyter clean {name}")
+    cleaned = run(environment, "clean", "me@old", "--yes")
+    assert cleaned.stdout.startswith("Removed me@old: ")
+    assert run(environment, "disconnect", "alice@lab").stdout.startswith("This computer holds no connection")
+    refused = run(environment, "stop", "--all")
+    assert (refused.returncode, refused.stderr) == (2, (
+        "hpc-jupyter: --yes: is missing, and there is no terminal to ask on. "
+        "Name an account, or add it to stop every session of alice@lab\n"
+    ))  # fmt: skip
