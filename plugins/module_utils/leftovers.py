@@ -96,12 +96,26 @@ def see(layout: Layout, name: str, scheduler: Scheduler, *, account: str, cluste
 
 def find(layout: Layout, scheduler: Scheduler, views: Mapping[str, View]) -> Found:
     """What is left over; ``views`` are the account's sessions by name. Changes nothing."""
-    try:
-        jobs, untold = scheduler.sessions(), ""
-    except SchedulerUnavailable as error:
-        jobs, untold = [], str(error)
+    jobs, untold = _listed(scheduler, silence=_silence(scheduler, views))
     account = _Account(layout, scheduler, views, jobs, untold)
     return Found(tuple(each for kind in _FINDERS for each in kind(account)), untold)
+
+
+def _listed(scheduler: Scheduler, *, silence: str) -> tuple[list[tuple[str, Job]], str]:
+    """All jobs of ours, and why they cannot be told."""
+    try:
+        return ([], silence) if silence else (scheduler.sessions(), "")
+    except SchedulerUnavailable as error:
+        return [], str(error)
+
+
+def _silence(scheduler: Scheduler, views: Mapping[str, View]) -> str:
+    """Why the scheduler has not answered about a session's job a moment ago: it need not be waited for once more.
+
+    Without a scheduler each host answers for itself.
+    """
+    records = [view.record for view in views.values() if view.record is not None and scheduler.requeues]
+    return next((record.reason for record in records if record.state == rec.UNKNOWN and record.job_id), "")
 
 
 def remove(

@@ -56,7 +56,10 @@ def test_a_silent_scheduler_is_no_end_and_no_reason_for_a_second_job(alice: Lapt
     alice.play("launch")
     [job] = alice.squeue()
     with frozen_controller(lab):
-        assert "Cannot tell now: squeue " in alice.play("status").stdout
+        shown = alice.play("status").stdout
+        assert "Cannot tell now: squeue " in shown
+        assert "cannot tell which jobs there are: squeue " in shown
+        assert "nothing to do" in alice.play("clean").stdout
     assert alice.squeue() == [job]
     assert changed(alice.play("launch")) == 0
 

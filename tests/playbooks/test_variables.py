@@ -14,7 +14,7 @@ from tests.jupyter_env import jupyter_python
 from tests.machine import ROOT
 from tests.playbooks.plays import NAME, Home, Played
 
-ENTRIES = ("launch", "stop", "status", "logs", "restart")
+ENTRIES = ("launch", "stop", "status", "logs", "clean", "restart")
 """The last one fails where there is no session."""
 
 

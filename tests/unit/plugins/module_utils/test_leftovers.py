@@ -191,6 +191,14 @@ def test_what_may_be_in_use_stays(layout: Layout, scheduler: _Told, kind: str) -
     assert below(layout) == before
 
 
+def test_a_scheduler_that_has_not_answered_once_is_not_asked_again(layout: Layout, scheduler: _Told) -> None:
+    have(layout)
+    scheduler.trouble = "squeue did not answer"
+    views = {"a": leftovers.see(layout, "a", scheduler, account="me@lab", cluster="lab")}
+    scheduler.trouble = "asked again"
+    assert leftovers.find(layout, scheduler, views) == leftovers.Found((), untold="squeue did not answer")
+
+
 def test_a_session_that_begins_between_the_look_and_the_removal_stays(layout: Layout, scheduler: _Told) -> None:
     path, place = have(layout, state=rec.ENDED, how="stopped"), landing(layout)
     views = {"a": leftovers.see(layout, "a", scheduler, account="me@lab", cluster="lab")}
