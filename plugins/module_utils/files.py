@@ -11,7 +11,8 @@ import os
 import re
 import tempfile
 
-_DEBRIS = re.compile(r"\.(?:new|clock|room)-\w+|.+\.[0-9a-f]{16}")
+DEBRIS = re.compile(r"\.(?:new|clock|room)-\w+|.+\.[0-9a-f]{16}")
+"""The names of what is half made: by a writer, or by whoever wants a lock."""
 _ROOM_BYTES = 65536
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a disk or a quota without room says."""
@@ -68,7 +69,7 @@ def sweep(directory: str, *, older_than_seconds: float) -> None:
     """Remove what a writer or the holder of a lock left here that was killed in the middle."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if _DEBRIS.fullmatch(name) and (age_seconds(path) or 0.0) > older_than_seconds:
+        if DEBRIS.fullmatch(name) and (age_seconds(path) or 0.0) > older_than_seconds:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 

@@ -13,7 +13,6 @@ import contextlib
 import glob
 import json
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -25,21 +24,18 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError, SchedulerUnavailable
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, age_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
-from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, Job, Scheduler
 
 CLEAN, STOP = "clean", "stop"
 JOB, LANDING, NODE, WINDOW, LOCK, FILE, SESSION = "job", "landing", "node", "window", "lock", "file", "session"
 
-_OLD_SECONDS = 600.0
-"""What is younger may belong to somebody who is at it."""
 _LOCK_WAIT_SECONDS = 5.0
 _FINAL = ("finished", "stopped", "idle", "time limit", "lost")
 """Ends after which no scheduler puts a job back into the queue; a job is lost when it is not even known any more."""
-_HALF_MADE = re.compile(r"\.(?:new|clock|room)-.+|(?:lock|record\.json\.writing|wish\.json\.asking)\.[0-9a-f]{16}")
 _REMOVED = ".removed-"
 _WINDOW = "hpcj-window-"
 
@@ -268,7 +264,7 @@ def _half_made(directory: str) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
-            if _HALF_MADE.fullmatch(name) and _is_own_file(path) and _is_old(path):
+            if DEBRIS.fullmatch(name) and _is_own_file(path) and _is_old(path):
                 yield path
 
 
@@ -371,7 +367,7 @@ def _is_held(path: str) -> bool:
 def _is_old(path: str) -> bool:
     with contextlib.suppress(OSError):
         age = age_seconds(path)
-        return age is not None and age > _OLD_SECONDS
+        return age is not None and age > DEBRIS_SECONDS
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import time
@@ -115,29 +116,33 @@ def _redirects(store: Store) -> Iterator[Leftover]:
 
 
 def _temporaries(store: Store) -> Iterator[Leftover]:
-    for pattern in (".new-*", ".login-*", "sessions/.new-*"):
+    for pattern, kind in ((".new-*", stat.S_ISREG), (".login-*", stat.S_ISREG), (".answer-*", stat.S_ISDIR)):
         for path in sorted(store.directory.glob(pattern)):
-            if _is_own_file(path) and time.time() - path.lstat().st_mtime > _OLD_SECONDS:
-                yield _of(TEMPORARY, path, "a private file that was half made")
+            if _is_own(path, kind) and time.time() - path.lstat().st_mtime > _OLD_SECONDS:
+                yield _of(TEMPORARY, path, "private files of a command that was killed")
 
 
-def _unlink(_store: Store, found: Leftover) -> bool:
-    Path(found.where).unlink()
+def _delete(_store: Store, found: Leftover) -> bool:
+    path = Path(found.where)
+    if stat.S_ISDIR(path.lstat().st_mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
     return True
 
 
 _REMOVERS: dict[str, Callable[[Store, Leftover], bool]] = {
     FORWARD: _end_forward,
     LOGIN: _remove_login,
-    REDIRECT: _unlink,
-    TEMPORARY: _unlink,
+    REDIRECT: _delete,
+    TEMPORARY: _delete,
 }
 
 
-def _is_own_file(path: Path) -> bool:
+def _is_own(path: Path, kind: Callable[[int], bool]) -> bool:
     with contextlib.suppress(OSError):
         status = path.lstat()
-        return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        return kind(status.st_mode) and status.st_uid == os.geteuid()
     return False
 
 

@@ -145,15 +145,17 @@ def test_pages_and_half_made_files_are_removed_when_they_are_old_and_ours(world:
     for name in names:
         (directory / name).write_text("x")
     assert leftovers.find("me@lab") == []
-    for name in names:
+    (directory / ".answer-1").mkdir()
+    for name in (*names, ".answer-1"):
         os.utime(directory / name, (LONG_AGO, LONG_AGO))
     (directory / ".new-link").symlink_to(directory / ".new-1")
     os.utime(directory / ".new-link", (LONG_AGO, LONG_AGO), follow_symlinks=False)
     found = leftovers.find("me@lab")
     assert [(each.kind, Path(each.where).name) for each in found] == [
         ("redirect", "open-default-1.html"), ("temporary", ".new-1"), ("temporary", ".login-1"),
+        ("temporary", ".answer-1"),
     ]  # fmt: skip
-    assert [leftovers.remove("me@lab", each) for each in found] == [True, True, True]
+    assert [leftovers.remove("me@lab", each) for each in found] == [True] * 4
     assert (directory / ".new-link").is_symlink()
     assert leftovers.find("me@lab") == []
 
