@@ -12,10 +12,10 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, Callable, NoReturn, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import reach, session, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.answers import os_error_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -94,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     status = _verb(verbs, "status", _status, "say where the sessions are")
     status.add_argument("--json", action="store_true", help="print a list of JSON objects")
     _verb(verbs, "stop", _stop, "end the session's job")
+    clean = _verb(verbs, "clean", _clean, "remove what ended sessions and killed processes have left on this host")
+    clean.add_argument("--check", action="store_true", help="only say what would be removed")
     _verb(verbs, "restart", reach.restart, "start Jupyter anew in the same job; kernels and their variables are lost")
     url = _verb(verbs, "url", reach.url, "print the session's URL with its token: keep it to yourself")
     url.add_argument("--port", type=int, help="the port of 127.0.0.1 on your computer that you forward (default: 8888)")
@@ -226,4 +228,22 @@ def _stop(options: argparse.Namespace) -> int:
     done = session.stop(account.layout, name, account.scheduler, seconds=_STOP_SECONDS)
     job = f" (job {done.before.record.job_id})" if done.before.record and done.before.record.job_id else ""
     tell(f"session {name} is stopped{job}" if done.changed else f"session {name} does not run: nothing to stop")
+    return OK
+
+
+def _clean(options: argparse.Namespace) -> int:
+    account = account_here()
+    if options.session:
+        raise BadInput("session", "clean is for all that is dead", hint="Leave it out")
+    whose = {"account": account.account, "cluster": account.cluster}
+    names = session.names(account.layout)
+    views = {name: leftovers.see(account.layout, name, account.scheduler, **whose) for name in names}
+    found = leftovers.find(account.layout, account.scheduler, views)
+    done = list(found.dead) if options.check else leftovers.remove(account.layout, account.scheduler, views)
+    said = [leftovers.line(asdict(each)) for each in done]
+    untold = [f"cannot tell which jobs there are: {found.untold}"] if found.untold else []
+    jobs = [f"not ended: {each.what}; end it with: hpc-session stop --session {each.session}"
+            for each in found.leftovers if each not in found.dead]
+    verb = "would remove" if options.check else "removed"
+    tell("\n".join([*(f"{verb} {line}" for line in said), *untold, *jobs]) or "nothing to do")
     return OK

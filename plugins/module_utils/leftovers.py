@@ -28,7 +28,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, a
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, Job, Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, PENDING, Job, Scheduler
 
 CLEAN, STOP = "clean", "stop"
 JOB, LANDING, NODE, WINDOW, LOCK, FILE, SESSION = "job", "landing", "node", "window", "lock", "file", "session"
@@ -189,7 +189,7 @@ def _jobs(account: _Account) -> Iterator[Leftover]:
         if problem:
             where = f"{job.phase} on {job.node}" if job.node else job.phase
             what = f"job {job.job_id} of session {name} ({where}): {problem}"
-            yield Leftover(JOB, job.job_id, what, name, verb=STOP)
+            yield Leftover(JOB, job.job_id, what, name, "" if job.phase == PENDING else job.starts_at, verb=STOP)
 
 
 def _unknown(account: _Account, name: str, job: Job, record: rec.Record | None) -> str:

@@ -101,7 +101,7 @@ def _remove_login(store: Store, found: Leftover) -> bool:
 @contextlib.contextmanager
 def _nobody_logs_in(files: Files) -> Iterator[bool]:
     """Hold what a login holds while it makes its socket; gives ``False`` if somebody logs in right now."""
-    with open(files.lock, "a", encoding="ascii") as lock:
+    with os.fdopen(os.open(files.lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -177,7 +177,7 @@ class Cleaned:
     """What was, or would be, removed; each leftover with the ``account`` that it is of.
 
     ``kept`` are those that were in use when they were to be removed, ``jobs`` run without a record: ``stop`` ends them.
-    ``problems`` are accounts that could not be looked at.
+    ``problems`` are accounts that could not be looked at. ``declined`` is the person's answer.
     """
 
     removed: tuple[Mapping[str, Any], ...] = ()
@@ -185,6 +185,7 @@ class Cleaned:
     jobs: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
     dry_run: bool = False
+    declined: bool = False
     code: Exit = Exit.OK
 
     def to_json(self) -> Any:
@@ -194,6 +195,8 @@ class Cleaned:
 
     def lines(self) -> list[str]:
         """What happened."""
+        if self.declined:
+            return ["Nothing was removed", *self.problems]
         verb = "Would remove" if self.dry_run else "Removed"
         removed = [f"{verb} {clean_line(item)}" for item in self.removed]
         kept = [f"Not removed, as it may be in use: {clean_line(item)}" for item in self.kept]

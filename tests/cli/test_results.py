@@ -67,6 +67,7 @@ def test_what_clean_did_is_a_line_each() -> None:
         "Not ended: a@c: job 9 of session s (running on c2): no record knows it; ended by: hpc-jupyter stop a@c",
         "b@c: no way in",
     ]
+    assert Cleaned(kept=(SESSION,), declined=True).lines() == ["Nothing was removed"]
     assert Cleaned((SESSION,), dry_run=True).lines()[0].startswith("Would remove a@c: /h/sessions/s on login1: ")
 
 

@@ -106,7 +106,7 @@ class Scheduler(ABC):
     def sessions(self) -> list[tuple[str, Job]]:
         """All jobs of the account's directory that are not GONE, each after its session's name.
 
-        Raises ``SchedulerUnavailable``.
+        ``starts_at`` of one that runs is when it started, where the scheduler says so. Raises ``SchedulerUnavailable``.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ import pwd
 import re
 import socket
 import time
+from dataclasses import replace
 from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, job_names
@@ -117,7 +118,7 @@ class Slurm(Scheduler):
         """The account's jobs with names of ours, and its steps in other jobs."""
         argv = ["squeue", "-t", "all", "-u", _user(), "-o", _FORMAT]
         rows = self._ours(_whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_HEADER).out, name_at=7)
-        jobs = [(name, job) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
+        jobs = [(name, _begun(row, job)) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
         own = [job.job_id for _name, job in jobs]
         steps = self._ours(self._list_steps(), name_at=2)
         inside = [(name, job) for name, row in steps for job in step.parse(row)]
@@ -235,6 +236,11 @@ def parse_squeue(text: str) -> list[Job]:
     if any(row.count("|") < 7 for row in rows):
         raise SchedulerUnavailable("squeue's answer was cut off")
     return [_job(row) for row in rows]
+
+
+def _begun(row: str, job: Job) -> Job:
+    """The job with when it started, where an estimate stands as long as it waits."""
+    return replace(job, starts_at=_time(row.split("|")[5]))
 
 
 def _job(line: str) -> Job:

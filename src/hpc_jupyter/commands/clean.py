@@ -29,7 +29,7 @@ def run(context: Context, names: Sequence[str], *, dry_run: bool, yes: bool) -> 
         for item in planned.removed:
             context.progress.say(f"To be removed: {clean_line(item)}")
     if not agreed("Remove this?", yes=yes, otherwise=_OTHERWISE):
-        return replace(planned, removed=())
+        return replace(planned, removed=(), kept=planned.removed, declined=True)
     done = [_remove(context, item) for item in _by_account(planned)]
     return replace(
         planned,

@@ -65,9 +65,10 @@ def _all_of(context: Context, name: str) -> Done | HpcJupyterError:
     try:
         context.access(name)
         context.progress.now(f"Stopping all sessions of {name}")
-        stopped = tuple(play(context, "hpc.jupyter.stop", name, {"jupyter_session_every": True}).told["stopped"])
+        result = play(context, "hpc.jupyter.stop", name, {"jupyter_session_every": True})
     except HpcJupyterError as error:
         return error
+    stopped = tuple(str(session) for session in result.told.get("stopped", ()))
     store = Store(name)
     for session in store.sessions():
         store.end(session)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import command, reach
+from ansible_collections.hpc.jupyter.plugins.module_utils import command, node, reach
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 _FACTS = {"schema": 1, "account": "alice@lab", "cluster": "lab", "scheduler": "none", "version": "0.1.0"}
@@ -44,6 +44,7 @@ def _write(root: Path, record: rec.Record) -> None:
     (["url"], 4, "hpc-session: there is no session default of alice@lab\n"),
     (["start", "--memory", "lots"], 2, "hpc-session: memory: 'lots' is not allowed."),
     (["start"], 1, "hpc-session: alice@lab is not set up: "),
+    (["clean", "--session", "default"], 2, "hpc-session: session: clean is for all that is dead. Leave it out\n"),
     (["supervise", "x"], 2, "hpc-session: supervise: takes SESSION_DIR and GENERATION; the job script calls it\n"),
     (["attach", "--nonce", "$(id)"], 2, "hpc-session: nonce: '$(id)' is not 8 to 64 letters and digits\n"),
 ])
@@ -90,6 +91,23 @@ def test_status_has_a_line_for_every_session(root: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == (
         "alice@lab default: Session default has ended (idle: unused)\n"
         "alice@lab other: Session other has ended (failed: no JupyterLab)\n")
+
+
+def test_clean_says_what_it_removes_and_has_nothing_to_do_then(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "temporary_directories", lambda _environment: [str(root.parent)])
+    _write(root, replace(_ENDED, scheduler="none"))
+    where = f"{root}/sessions/default on {socket.gethostname()}"
+    line = f"{where}: record, token and log of session default, which has ended"
+    assert command.main(["clean", "--check"]) == 0
+    assert capsys.readouterr().out.startswith(f"would remove {line} (idle), since ")
+    assert (root / "sessions" / "default").exists()
+    assert command.main(["clean"]) == 0
+    assert capsys.readouterr().out.startswith(f"removed {line} (idle), since ")
+    assert command.main(["clean"]) == 0
+    assert capsys.readouterr().out == "nothing to do\n"
+    assert not (root / "sessions" / "default").exists()
 
 
 def test_status_as_json_is_a_list_of_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
