@@ -13,6 +13,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import idle, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 
+from hpc_jupyter.account import Account
 from hpc_jupyter.ports import Wanted
 
 _VARIABLE = re.compile(r"jupyter_[a-z][a-z0-9_]*")
@@ -111,12 +112,15 @@ def idle_seconds(text: str) -> int:
         raise BadInput("--idle", f"{text!r} is not a time", hint=hint) from None
 
 
-def check_idle(variables: Mapping[str, Any], wanted: Mapping[str, Any], *, local: bool) -> None:
-    """Raise ``BadInput`` for a longer time without use than the inventory, ``variables``, allows."""
+def check_idle(account: Account, wanted: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` for a longer time without use than the inventory allows."""
     asked = wanted.get(idle.VARIABLE)
     name = idle.VARIABLE if asked is None else "--idle"
-    asked = variables.get(idle.VARIABLE) if asked is None else asked
-    idle.allowed(asked, limit=variables.get(idle.LIMIT), local=local, name=name)
+    asked = account.facts.get(idle.VARIABLE) if asked is None else asked
+    try:
+        idle.allowed(asked, limit=account.facts.get(idle.LIMIT), local=account.cluster.local, name=name)
+    except BadInput as error:
+        raise error.at(account.origins.get(error.field, "")) from None
 
 
 def parse_variables(pairs: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 
 from hpc_jupyter import options
 from hpc_jupyter.access import Attached
+from hpc_jupyter.account import Account
 from hpc_jupyter.commands.connect import result
 from hpc_jupyter.connection import Link
 from hpc_jupyter.route import Route
@@ -83,6 +84,11 @@ def test_an_idle_time_that_is_none_is_refused(text: str) -> None:
     )
 
 
+def _account(*, local: bool = False, **facts: object) -> Account:
+    known = {"ansible_connection": "local"} if local else {"hpc_login_hosts": ["h"], "hpc_scheduler": "slurm"}
+    return Account("me@lab", {**known, **facts}, origins={"jupyter_session_idle_seconds": "lab.yml:3"})
+
+
 LIMITED = {"jupyter_session_idle_limit_seconds": 7200}
 
 
@@ -90,10 +96,8 @@ LIMITED = {"jupyter_session_idle_limit_seconds": 7200}
     ("inventory", "wanted", "local"),
     [({}, {}, False), (LIMITED, {}, False), (LIMITED, {"idle": "2:00:00"}, False), (LIMITED, {"idle": "0"}, True)],
 )
-def test_an_idle_time_within_the_limit_is_taken(
-    inventory: dict[str, object], wanted: dict[str, object], local: bool
-) -> None:
-    options.check_idle(inventory, options.launch({"session": "default", **wanted}).variables, local=local)
+def test_an_idle_time_within_the_limit_is_taken(inventory: dict[str, Any], wanted: dict[str, Any], local: bool) -> None:
+    options.check_idle(_account(local=local, **inventory), _variables(**wanted))
 
 
 @pytest.mark.parametrize(
@@ -103,17 +107,17 @@ def test_an_idle_time_within_the_limit_is_taken(
         (LIMITED, {"idle": "0"}, "--idle: 0, which is never, is not allowed here. Write 1 to 7200 seconds (2 h)"),
         ({}, {"idle": "2-00:00:00"}, "--idle: 172800 is not allowed here. Write 1 to 86400 seconds (1 d)"),
         (
-            {**LIMITED, "jupyter_session_idle_seconds": 0},
+            {**LIMITED, "jupyter_session_idle_seconds": 7201},
             {},
-            "jupyter_session_idle_seconds: 0, which is never, is not allowed here. Write 1 to 7200 seconds (2 h)",
+            "lab.yml:3: jupyter_session_idle_seconds: 7201 is not allowed here. Write 1 to 7200 seconds (2 h)",
         ),
     ],
 )
 def test_an_idle_time_beyond_the_limit_is_refused(
-    inventory: dict[str, object], wanted: dict[str, object], words: str
+    inventory: dict[str, Any], wanted: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(BadInput) as told:
-        options.check_idle(inventory, options.launch({"session": "default", **wanted}).variables, local=False)
+        options.check_idle(_account(**inventory), _variables(**wanted))
     assert str(told.value) == words
 
 

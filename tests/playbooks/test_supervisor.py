@@ -217,6 +217,7 @@ def test_a_shutdown_from_the_menu_is_a_finished_session(site: Site) -> None:
     assert (site.record().how, site.record().reason) == ("finished", "shut down from Jupyter's menu")
 
 
+@pytest.mark.rows("F12")
 def test_a_jupyter_that_dies_is_a_failed_session(site: Site) -> None:
     site.intend()
     job = site.job()
@@ -258,6 +259,15 @@ def test_the_log_s_own_words_say_why_jupyter_died(site: Site) -> None:
     site.intend()
     Path(site.layout.server, "jupyter_server_config.json").write_text('{"ServerApp": {"max_body_size": "many"}}')
     assert "The 'max_body_size' trait of a ServerApp instance expected an int" in _fails(site)
+
+
+@pytest.mark.rows("F13")
+def test_a_jupyter_that_lives_and_listens_on_nothing_is_ended(site: Site) -> None:
+    site.intend(startup_seconds=2)
+    hangs = "import time\nprint('hangs', flush=True)\ntime.sleep(60)\n"
+    Path(site.layout.server, "jupyter_server_config.py").write_text(hangs)
+    assert _fails(site) == "Jupyter did not answer within 2 seconds (nothing listens): hangs"
+    assert "-m jupyterlab" not in " ".join(process.command for process in processes_of(site.layout.root))
 
 
 @pytest.mark.rows("T4")

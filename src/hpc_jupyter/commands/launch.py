@@ -25,9 +25,10 @@ _WATCH_SECONDS = 30 * 24 * 3600
 
 def run(context: Context, name: str, wanted: options.Launch) -> Link:
     """Set the account up if it never was, find or submit the session, wait until it is ready, and connect to it."""
-    cluster = context.account(name).cluster
+    account = context.account(name)
+    cluster = account.cluster
     connect.check(cluster, wanted.connection)
-    options.check_idle(context.account(name).facts, wanted.variables, local=cluster.local)
+    options.check_idle(account, wanted.variables)
     if cluster.local and os.geteuid() == 0:
         context.progress.say(
             "Warning: running as root; whoever is in this JupyterLab can do everything on this machine"

@@ -1,0 +1,73 @@
+"""Sessions whose time runs out on a real Slurm, while somebody is connected: told before, named after."""
+
+from __future__ import annotations
+
+import json
+from subprocess import PIPE, STDOUT, Popen
+from typing import Any
+
+import pytest
+
+from hpclab import Lab
+from hpclab.process import until
+from tests.laptop import PREFIX, Laptop
+
+SECONDS = 420
+"""Two minutes and one more, in steps of Slurm's, and a slow machine."""
+PAGE = """\
+while curl -sf --unix-socket {socket} -H @- -o /dev/null http://localhost{base_url}api/sessions <<END
+Authorization: token {token}
+END
+do sleep 1; done
+"""
+"""What an open JupyterLab asks all the time."""
+
+
+def _launched(alice: Laptop, *options: str) -> Popen[Any]:
+    """A launch that holds its connection."""
+    argv = [f"{PREFIX}/bin/hpc-jupyter", "-i", "inventory", "launch", alice.account, "--no-browser", *options]
+    return alice.lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT)
+
+
+def _is_ready(alice: Laptop) -> bool:
+    path = f"/home/alice/.local/share/hpc-jupyter/{alice.cluster}/sessions/default/record.json"
+    return alice.login.exists(path) and bool(alice.record()["state"] == "ready")
+
+
+@pytest.mark.rows("F9")
+def test_a_walltime_that_is_extended_is_followed_and_its_end_is_named(alice: Laptop, lab: Lab) -> None:
+    alice.set_up()
+    with _launched(alice, "--time", "0:02:00") as launched:
+        until(lambda: _is_ready(alice) or launched.poll() is not None, what="a session", seconds=120)
+        before = alice.record()
+        alice.login.run(["scontrol", "update", f"JobId={before['job_id']}", "TimeLimit=3"])
+        told = str(launched.communicate(timeout=SECONDS)[0])
+    after = alice.record()
+    assert launched.returncode == 4, told
+    assert "Warning: session default of alice@lab ends at " in told
+    assert "The time of session default of alice@lab has changed: " in told
+    assert "Session default has ended (time limit: the job's time is over)" in told
+    assert "Still trying" not in told
+    # The supervisor itself has said so: Slurm asks a job to end before it makes it.
+    assert (after["how"], after["reason"]) == ("time limit", "the job's time is over")
+    assert after["ends_at"] > before["ends_at"]
+    assert "warning: the session's time is over in 1 min" in alice.cli("logs", alice.account).stdout
+    until(lambda: alice.squeue() == [], what="nothing in the queue", seconds=60)
+
+
+@pytest.mark.rows("F46")
+def test_an_open_page_that_nobody_uses_keeps_no_allocation(alice: Laptop, lab: Lab) -> None:
+    alice.set_up()
+    with _launched(alice, "--idle", "0:01:00") as launched:
+        until(lambda: _is_ready(alice) or launched.poll() is not None, what="a session", seconds=120)
+        node, record = lab.host(alice.record()["node"]), alice.record()
+        token = alice.login.read(f"/home/alice/.local/share/hpc-jupyter/{alice.cluster}/sessions/default/token")
+        script = PAGE.format(socket=record["socket"], base_url=record["base_url"], token=token)
+        with node.popen(["sh", "-c", script], user="alice") as page:
+            told = str(launched.communicate(timeout=SECONDS)[0])
+            page.wait(timeout=60)
+    assert launched.returncode == 4, told
+    assert "Session default has ended (idle: nobody used it for 60 seconds)" in told
+    until(lambda: alice.squeue() == [], what="nothing in the queue", seconds=60)
+    shown = json.loads(alice.cli("status", alice.account, "--json").stdout)
+    assert [(each["state"], each["how"]) for each in shown["accounts"][0]["sessions"]] == [("ended", "idle")]
