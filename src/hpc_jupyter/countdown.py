@@ -25,6 +25,7 @@ from hpc_jupyter.probe import fetch
 from hpc_jupyter.progress import Standing
 
 _ASK_SECONDS = 15.0
+_JOIN_SECONDS = 0.5
 _CHANGED_SECONDS = 60.0
 _UNUSED_SECONDS = 300.0
 
@@ -108,7 +109,7 @@ class Countdown:
     ) -> None:
         """Stop, and take the line away."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(timeout=_JOIN_SECONDS)  # a question that nobody answers ends with the process
         self._progress.done()
 
     def _run(self) -> None:
