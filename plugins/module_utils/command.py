@@ -15,11 +15,10 @@ import time
 from dataclasses import asdict, fields
 from typing import Any, Callable, NoReturn, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, reach, session, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, reach, session, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.answers import os_error_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.idle import DEFAULT_SECONDS
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -132,8 +131,8 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", default="", metavar="ID", help="run in a job that you have already, as after salloc")
     parser.add_argument("--interface", default="lab", choices=tuple(INTERFACES), help="what opens (default: lab)")
     parser.add_argument("--nice", default=0, metavar="N", help="stand back for others on the node, 0 to 19")
-    parser.add_argument("--idle-seconds", default=DEFAULT_SECONDS, metavar="N",
-                        help="stop when nobody uses it for N seconds; 0: never (default: %(default)s)")
+    parser.add_argument("--idle-seconds", default="", metavar="N",
+                        help=f"stop when nobody uses it for N seconds; 0: never (default: {idle.DEFAULT_SECONDS})")
     parser.add_argument("--startup-seconds", default=180, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--offer", default="socket", choices=OFFERS,
                         help="listen on a Unix socket of the node (the default), on a port of 127.0.0.1 of this very "
@@ -175,9 +174,15 @@ def _request(options: argparse.Namespace, account: Account) -> Request:
     return build(
         session=name_of(options), account=account.account, cluster=account.cluster, scheduler=account.scheduler.name,
         resources=resources, directory=options.directory, offer=options.offer, tls=options.tls or account.tls,
-        idle_seconds=options.idle_seconds, startup_seconds=options.startup_seconds,
+        idle_seconds=_idle_seconds(options, account), startup_seconds=options.startup_seconds,
         interface=options.interface, nice=options.nice, job=options.job,
     )
+
+
+def _idle_seconds(options: argparse.Namespace, account: Account) -> int:
+    """What is asked for, within what the account was set up with; a session on one's own machine ends for nothing."""
+    own = options.offer == "loopback"
+    return idle.allowed(options.idle_seconds, limit=account.idle_limit, local=own, name="--idle-seconds")
 
 
 def _wait(account: Account, name: str, seen: View, *, seconds: float) -> View:

@@ -16,8 +16,8 @@ import sys
 from dataclasses import dataclass
 from typing import Callable
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils import session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
@@ -59,6 +59,7 @@ class Account:
     cluster: str
     scheduler: Scheduler
     tls: str
+    idle_limit: str = str(idle.LIMIT_SECONDS)
 
 
 def tell(text: str) -> None:
@@ -84,7 +85,10 @@ def account_here() -> Account:
             facts = json.loads(stream.read().decode("utf-8"))
         kind = str(facts["scheduler"])
         scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")))
-        return Account(layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")))
+        return Account(
+            layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")),
+            str(facts.get("idle_limit_seconds", idle.LIMIT_SECONDS)),
+        )
     except FileNotFoundError as error:
         raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error
     except (ValueError, KeyError, TypeError) as error:

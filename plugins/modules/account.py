@@ -64,6 +64,10 @@ options:
     type: str
     choices: [auto, always, never]
     default: auto
+  idle_limit_seconds:
+    description: The most seconds without use that C(hpc-session start) accepts; V(0) accepts everything, never too.
+    type: int
+    default: 86400
 """
 
 EXAMPLES = r"""
@@ -102,6 +106,7 @@ ARGUMENTS = {
     "scheduler": {"type": "str", "default": "none"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
+    "idle_limit_seconds": {"type": "int", "default": 86400},
 }
 
 
@@ -126,7 +131,8 @@ def _remove(module: AnsibleModule) -> dict[str, object]:
 def _run(module: AnsibleModule) -> dict[str, object]:
     layout = account.layout(module.params["root"])
     account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
-    facts = {name: module.params[name] for name in ("account", "cluster", "scheduler", "detach", "tls")}
+    names = ("account", "cluster", "scheduler", "detach", "tls", "idle_limit_seconds")
+    facts = {name: str(module.params[name]) for name in names}
     sessions = module.params["sessions"]
     changes = account.plan(layout, sessions=sessions, facts=facts if facts["account"] else None)
     if not module.check_mode:

@@ -12,7 +12,7 @@ from hpclab import Lab
 from hpclab.process import until
 from tests.laptop import PREFIX, Laptop
 
-SECONDS = 420
+SECONDS = 500
 """Two minutes and one more, in steps of Slurm's, and a slow machine."""
 PAGE = """\
 while curl -sf --unix-socket {socket} -H @- -o /dev/null http://localhost{base_url}api/sessions <<END
@@ -34,6 +34,7 @@ def _is_ready(alice: Laptop) -> bool:
     return alice.login.exists(path) and bool(alice.record()["state"] == "ready")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.rows("F9")
 def test_a_walltime_that_is_extended_is_followed_and_its_end_is_named(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
@@ -55,6 +56,7 @@ def test_a_walltime_that_is_extended_is_followed_and_its_end_is_named(alice: Lap
     until(lambda: alice.squeue() == [], what="nothing in the queue", seconds=60)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.rows("F46")
 def test_an_open_page_that_nobody_uses_keeps_no_allocation(alice: Laptop, lab: Lab) -> None:
     alice.set_up()
