@@ -31,7 +31,10 @@ def _launched(alice: Laptop, *options: str) -> Popen[Any]:
 
 def _is_ready(alice: Laptop) -> bool:
     path = f"/home/alice/.local/share/hpc-jupyter/{alice.cluster}/sessions/default/record.json"
-    return alice.login.exists(path) and bool(alice.record()["state"] == "ready")
+    if not alice.login.exists(path):
+        return False
+    record = alice.record()
+    return bool(record["state"] == "ready" and record["ends_at"])
 
 
 @pytest.mark.timeout(600)
