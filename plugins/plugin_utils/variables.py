@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
-from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, interfaces, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_secrecy, origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_hash, check_password
@@ -62,6 +62,8 @@ def refusal(variables: Mapping[str, Any], render: Callable[[Any], Any]) -> BadIn
         for name, value in ours.items():
             with contextlib.suppress(_NotYet):
                 _check_rendered(name, _rendered(value, render))
+        with contextlib.suppress(_NotYet):
+            _check_idle(variables, render)
     except BadInput as error:
         return error.at(origins(ours).get(error.field, ""))
     return None
@@ -82,6 +84,13 @@ def _check_rendered(name: str, value: Any) -> None:
     check_values({name: value})
     if name in SECRETS and value:
         check_secrecy(name, value)
+
+
+def _check_idle(variables: Mapping[str, Any], render: Callable[[Any], Any]) -> None:
+    """Raise ``BadInput`` for a time without use beyond the admin's limit, which is a variable of its own."""
+    names = (idle.VARIABLE, idle.LIMIT, "ansible_connection")
+    asked, limit, connection = (_rendered(variables.get(name, ""), render) for name in names)
+    idle.allowed(asked, limit=limit, local=connection == "local")
 
 
 def check_names(names: Mapping[str, Any], *, all_ours: bool = False) -> None:

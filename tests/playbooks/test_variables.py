@@ -103,7 +103,7 @@ def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home
     assert "TASK [hpc.jupyter.jupyter_session" not in played.out
     refused = home.play("launch.yml", hpc_detach="tmuxx")
     assert "hpc_detach: 'tmuxx' is not one of setsid, tmux, screen. Did you mean tmux?" in refused.out
-    refused = home.play("launch.yml", jupyter_session_idle_seconds="soon", hpc_detach="tmuxx")
+    refused = home.play("launch.yml", jupyter_session_idle_seconds="soon")
     assert "jupyter_session_idle_seconds: 'soon' is not allowed. Write a number of seconds" in refused.out
 
 
