@@ -108,6 +108,9 @@ def view(observed: Observed) -> View:
     if record is None:
         return View(None)
     if record.state == rec.ENDED and (job is None or job.phase != PENDING):
+        # The supervisor knows that it was asked to end, the scheduler by whom.
+        if job is not None and record.how == "stopped" and job.reason.startswith("cancelled by "):
+            record = replace(record, reason=job.reason)
         return View(record, ending=job is not None and job.phase != GONE)
     if observed.trouble:
         return View(replace(record, state=rec.UNKNOWN, reason=observed.trouble))

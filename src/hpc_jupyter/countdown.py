@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -21,6 +21,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import timestam
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import WARN_MINUTES
 
 from hpc_jupyter.connection import Link
+from hpc_jupyter.listener import is_ours
 from hpc_jupyter.probe import fetch
 from hpc_jupyter.progress import Standing
 
@@ -92,10 +93,11 @@ class Warnings:
 class Countdown:
     """Keeps asking while the connection is held; without an answer it shows nothing rather than what was."""
 
-    def __init__(self, link: Link, progress: Standing) -> None:
+    def __init__(self, link: Callable[[], Link], progress: Standing) -> None:
+        record = link().record
         self._link = link
         self._progress = progress
-        self._warnings = Warnings(f"session {link.record.session} of {link.record.account}")
+        self._warnings = Warnings(f"session {record.session} of {record.account}")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -125,10 +127,12 @@ class Countdown:
             return
         for line in self._warnings.lines(known, now=now):
             self._progress.say(line)
-        self._progress.stand(standing(self._link.record.node, known))
+        self._progress.stand(standing(self._link().record.node, known))
 
     def _asked(self, now: float) -> Times | None:
-        link = self._link
+        link = self._link()
+        if not is_ours(link.route.port):  # while the connection is mended, anybody may listen there
+            return None
         try:
             status, body = fetch(link.route.url, PATH, link.attached.token, sha256=link.route.sha256)
             # A session that was started without the extension, or before there was one, has its record.
@@ -137,7 +141,7 @@ class Countdown:
             return None
 
     def _recorded(self, status: int) -> Times | None:
-        return Times(clock.seconds(self._link.record.ends_at)) if status == HTTPStatus.NOT_FOUND else None
+        return Times(clock.seconds(self._link().record.ends_at)) if status == HTTPStatus.NOT_FOUND else None
 
 
 def _when(moment: float, now: float) -> str:

@@ -78,13 +78,6 @@ class _Watch:
         return self.shaken or time.monotonic() >= self.due
 
 
-def hold(connector: Connector, link: Link, say: Callable[[str], None]) -> None:
-    """Hold ``link`` until the session is over; raises ``NoSession`` or ``SessionFailed`` then, or what stands in the
-    way of mending it.
-    """
-    Holder(connector, link, say).run()
-
-
 def close(link: Link) -> None:
     """End the forward, if this process holds it."""
     if link.forward is not None:
@@ -92,7 +85,7 @@ def close(link: Link) -> None:
 
 
 class Holder:
-    """Keeps one connection alive under one local address."""
+    """Keeps one connection alive under one local address; ``link`` is the connection as it is now."""
 
     def __init__(self, connector: Connector, link: Link, say: Callable[[str], None]) -> None:
         self.link = link
@@ -103,7 +96,7 @@ class Holder:
         self._door = Door.of(self._access.cluster, self._access.files)
 
     def run(self) -> None:
-        """Until the session is over."""
+        """Until the session is over; raises ``NoSession`` or ``SessionFailed`` then, or what cannot be mended."""
         try:
             while True:
                 outage = self._until_lost()

@@ -136,7 +136,7 @@ class _Standing(Plain):
 def _shown(link: Link, *, answers: bool = True) -> _Standing:
     """What is shown until the session has answered, or until it has not."""
     progress = _Standing()
-    with Countdown(link, progress):
+    with Countdown(lambda: link, progress):
         deadline = time.monotonic() + 40
         while not (any(progress.stood) if answers else progress.stood) and time.monotonic() < deadline:
             time.sleep(0.02)

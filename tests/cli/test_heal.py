@@ -234,7 +234,7 @@ def test_holding_ends_with_the_session(world: World, how: str, reason: str) -> N
     world.server.accepts = False
     said: list[str] = []
     with pytest.raises(NoSession) as told:
-        hold.hold(world.connector, link, said.append)
+        hold.Holder(world.connector, link, said.append).run()
     assert str(told.value) == (
         f"Session default has ended ({how}: {reason}). Start a new one: hpc-jupyter launch me@lab"
     )
@@ -255,7 +255,7 @@ def test_a_session_that_failed_ends_with_the_last_lines_of_its_log(world: World)
     os.kill(link.forward.process.pid if link.forward else 0, signal.SIGTERM)
     world.server.accepts = False
     with pytest.raises(SessionFailed) as told:
-        hold.hold(world.connector, link, list[str]().append)
+        hold.Holder(world.connector, link, list[str]().append).run()
     assert str(told.value) == (
         "Session default has ended (failed: Jupyter ended with signal 9: Killed). "
         "Start a new one: hpc-jupyter launch me@lab"

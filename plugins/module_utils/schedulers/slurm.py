@@ -23,7 +23,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, find_command, run
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach, slurm_end
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slurm_step as step
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
@@ -100,7 +100,9 @@ class Slurm(Scheduler):
             job = self.query(step.job_of(job_id))
             return step.status(job_id, job, self._steps(f"--steps={job_id}") if job.phase == RUNNING else [])
         argv = ["squeue", "-t", "all", "-j", job_id, "-o", _FORMAT]
-        return read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
+        job = read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
+        who = slurm_end.canceller(job_id) if job.phase == GONE and job.how == "stopped" else ""
+        return replace(job, reason=f"cancelled by {who} (CANCELLED)") if who else job
 
     def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
         """With ``srun``; without ``--unbuffered`` it would hold back what does not end in a newline."""
@@ -262,7 +264,7 @@ def _job(line: str) -> Job:
 
 def _reason(state: str, reason: str, *, phase: str) -> str:
     if phase in (ENDING, GONE):
-        return state if reason in ("None", "") else f"{state}, {reason}"
+        return slurm_end.words(state, reason)
     return "" if reason == "None" else reason
 
 

@@ -16,7 +16,7 @@ from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.countdown import Countdown
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.hold import hold
+from hpc_jupyter.hold import Holder
 from hpc_jupyter.options import Connection
 from hpc_jupyter.ports import check_wanted
 from hpc_jupyter.results import Connected
@@ -135,9 +135,10 @@ def _hold(context: Context, connector: Connector, found: Link) -> Exit:
     if found.forward is None:
         return Exit.OK
     hints = context.hints(found.record.account, found.record.session)
+    holder = Holder(connector, found, context.progress.say)
     try:
-        with Countdown(found, context.progress):
-            hold(connector, found, context.progress.say)
+        with Countdown(lambda: holder.link, context.progress):
+            holder.run()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         context.progress.say("\nDisconnected; the session goes on")

@@ -7,7 +7,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.request import session
 from hpc_jupyter.context import Context
 from hpc_jupyter.countdown import Countdown
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.hold import hold
+from hpc_jupyter.hold import Holder
 from hpc_jupyter.ports import Wanted
 
 
@@ -18,6 +18,7 @@ def run(context: Context, name: str, session: str, wanted: Wanted) -> Exit:
     connector = context.connector(access, session)
     found = connector.connect(connector.attach(), port=wanted.port, ports=wanted.ports)
     if found.forward is not None:
-        with Countdown(found, context.progress):
-            hold(connector, found, context.progress.say)
+        holder = Holder(connector, found, context.progress.say)
+        with Countdown(lambda: holder.link, context.progress):
+            holder.run()
     return Exit.OK
