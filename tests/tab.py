@@ -95,9 +95,8 @@ def message(code: str) -> str:
     """What a notebook sends to run a cell."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": ""}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-    return json.dumps({
-        "header": {**header, "version": "5.3"}, "parent_header": {}, "metadata": {}, "channel": "shell", "buffers": [], "content": content,
-    })
+    told = {"header": {**header, "version": "5.3"}, "parent_header": {}, "metadata": {}, "channel": "shell"}
+    return json.dumps({**told, "buffers": [], "content": content})
 
 
 if __name__ == "__main__":

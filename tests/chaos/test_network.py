@@ -1,4 +1,4 @@
-"""What the network does to a session that is in use: long cuts, sleep, another address, and a hundred cuts at random."""
+"""What the network does to a session in use: long cuts, sleep, another address, and a hundred cuts at random."""
 
 from __future__ import annotations
 
@@ -66,13 +66,14 @@ def test_after_sleep_it_is_there_at_once(held: Holding, lab: Lab, *, gave_up: bo
     held.kill(*sleeping, signal="CONT")
     took = held.until(held.answers)
     _figure(f"after sleep, where the server {'gave up' if gave_up else 'waited'}, it answered", took)
-    assert took <= HEALS_SECONDS
+    assert took <= HEALS_SECONDS * (2 if gave_up else 1)
 
 
 @pytest.mark.rows("F23")
 def test_with_another_address_it_heals(held: Holding, lab: Lab) -> None:
     client = lab.host("client")
-    [interface, address] = client.run(["sh", "-c", "ip -o -4 addr show scope global | awk '{print $2, $4}'"]).stdout.split()
+    shown = client.run(["ip", "-o", "-4", "addr", "show", "scope", "global"]).stdout.split()
+    interface, address = shown[1], shown[3]
     other = f"{address.rpartition('.')[0]}.77/{address.partition('/')[2]}"
     try:
         client.run(["ip", "addr", "add", other, "dev", interface])
