@@ -204,7 +204,8 @@ def _result(pid: int, stream: int) -> tuple[bool, list[str]]:
 def main(root: str, verb: str, scheduler: str = "none", which: str = "before after") -> None:
     """Walk, killing before each step, then once more, killing after each start of a program."""
     account, scenario = Account(root, scheduler), {"start": start, "stop": stop}[verb]
-    steps, problems = 0, []
+    steps = 0
+    problems: list[str] = []
     for when, width in (("before", _SIDE_BY_SIDE), ("after", _SIDE_BY_SIDE_AFTER)):
         if when in which:
             walked, found = walk(account, scenario, prefix=f"{when}-{verb}-", width=width)

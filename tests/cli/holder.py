@@ -10,7 +10,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import writ
 
 from hpc_jupyter.access import Access
 from hpc_jupyter.connection import Connector
-from hpc_jupyter.hold import hold
+from hpc_jupyter.hold import Holder
 from hpc_jupyter.progress import Plain
 from hpc_jupyter.results import Hints
 
@@ -21,7 +21,7 @@ def main(home: Path) -> None:
     access = Access(cluster, write(cluster, own_configs=[str(home / "own_config")]))
     connector = Connector(access, "default", Plain(sys.stderr), Hints((), cluster.account))
     access.log_in(connector.progress, interactive=False)
-    hold(connector, connector.connect(connector.attach()), connector.progress.say)
+    Holder(connector, connector.connect(connector.attach()), connector.progress.say).run()
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_two_laptops_at_once_are_attached_to_one_session(alice: Laptop, lab: Lab
     alice.set_up()
     ahead = "import time\n_now = time.time\ntime.time = lambda: _now() + 600\n"
     lab.host("client").write("/srv/ahead/sitecustomize.py", ahead)
-    machines = ({}, {"XDG_STATE_HOME": "/home/alice/second", "PYTHONPATH": "/srv/ahead"})
+    machines: tuple[dict[str, str], ...] = ({}, {"XDG_STATE_HOME": "/home/alice/second", "PYTHONPATH": "/srv/ahead"})
     argv = ("-i", "inventory", "launch", alice.account, "--detach", "--no-browser", "--json")
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda env: alice.run("hpc-jupyter", *argv, timeout=250, env=env), machines))

@@ -19,7 +19,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slur
         ("SOMETHING", "None", "SOMETHING"),
     ],
 )
-def test_an_end_is_told_in_words(state, reason, words):
+def test_an_end_is_told_in_words(state: str, reason: str, words: str) -> None:
     assert slurm_end.words(state, reason) == words
 
 
@@ -35,5 +35,5 @@ def test_an_end_is_told_in_words(state, reason, words):
         ("CANCELLED by someone\n", ""),
     ],
 )
-def test_who_cancelled_it(text, who):
+def test_who_cancelled_it(text: str, who: str) -> None:
     assert slurm_end.parse_canceller(text) == who
