@@ -106,7 +106,7 @@ def at_work(lab: Lab) -> Iterator[Scene]:
     with client.popen(listener, user="mallory") as ear, client.popen(_AGENT, user="alice") as agent:
         asked = ("launch", "alice@lab", "--detach", "--no-browser", "--json", "--port", str(PORT))
         done = person.run(
-            "hpc-jupyter", "-i", "inventory", *asked, timeout=200, env={"SSH_AUTH_SOCK": "/home/alice/agent"}
+            "hpc-jupyter", "-i", "inventory", *asked, timeout=280, env={"SSH_AUTH_SOCK": "/home/alice/agent"}
         )
         yield Scene(person, json.loads(done.stdout), {**session_secrets(person), "password": PASSWORD})
         person.cli("stop", "alice@lab")

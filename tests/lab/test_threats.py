@@ -21,6 +21,7 @@ from tests import careless, mallory, pages
 from tests.careless import ALICE, HOSTS, OTHER, PASSWORD, PORT, TRAPS, Scene, session_secrets
 from tests.laptop import EXISTING, JUPYTER, PREFIX, TOOLS, WHEELS, failed
 
+pytestmark = pytest.mark.timeout(600)  # the first test sets the account up and launches its session
 _TAMPER = """
 import os, shutil, sys
 source, target = sys.argv[1:]
