@@ -23,9 +23,10 @@ class Holding:
 
     @classmethod
     def launch(cls, alice: Laptop) -> Holding:
-        """A session, and the connection to it."""
+        """A session of two hours, and the connection to it."""
         alice.set_up()
-        return cls(alice, json.loads(alice.cli("launch", "alice@lab", "--detach", "--json", "--no-browser").stdout))
+        options = ("--time", "2:00:00", "--detach", "--json", "--no-browser")
+        return cls(alice, json.loads(alice.cli("launch", "alice@lab", *options).stdout))
 
     @property
     def holder(self) -> int:

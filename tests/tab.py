@@ -62,10 +62,12 @@ class Tab:
         self.over.clear()
         self.see(channel, until="kept")
 
-    def connect(self) -> Any:
+    def connect(self, *, seconds: float = 30) -> Any:
         """The kernel's channels, under the same session every time, so that the server gives what it has kept back."""
         url = f"ws://{self.base}/api/kernels/{self.kernel}/channels?session_id={self.session}"
-        return websocket.create_connection(url, timeout=1, header=[f"Authorization: token {self.token}"])
+        channel = websocket.create_connection(url, timeout=seconds, header=[f"Authorization: token {self.token}"])
+        channel.settimeout(1)
+        return channel
 
     def see(self, channel: Any, *, until: str) -> None:
         """Write what is printed."""
@@ -85,7 +87,7 @@ class Tab:
     def again(self) -> Any:
         """Connected again, if that is possible now."""
         try:
-            return self.connect()
+            return self.connect(seconds=5)
         except (OSError, ValueError, websocket.WebSocketException):
             time.sleep(0.5)
             return None

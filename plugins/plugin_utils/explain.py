@@ -19,6 +19,9 @@ DENIED = "denied"
 UNTRUSTED = "untrusted"
 """It may be another host than the one that is meant."""
 
+FULL = "full"
+"""The host lets us in, but takes no more sessions on this connection."""
+
 TURNED_AWAY = "turned away"
 """The host closes connections at once: it has too many of them, or punishes this address for earlier ones."""
 
@@ -69,7 +72,7 @@ def explain(stderr: str, cluster: Cluster, *, node: str = "", login_host: str = 
 
 
 def cause(stderr: str) -> str:
-    """``DENIED``, ``UNTRUSTED`` or ``TURNED_AWAY`` where trying again at once is no good, else nothing."""
+    """``DENIED``, ``UNTRUSTED``, ``TURNED_AWAY`` or ``FULL``: why trying again at once is no good; else nothing."""
     text = stderr.replace("\r", "")
     match = _match(text)
     if match and match[1] is _closed and not (_DIRECT.search(text) or _BANNER.search(text)):
@@ -302,6 +305,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
     (re.compile(r"(?m)^ssh: Could not resolve hostname (\S+?):? "), _unresolved),
     (re.compile(r"(?m)^ssh: connect to host (\S+) port (\d+): (.*)$"), _unreached),
     (re.compile(r"(?m)\bnc: (?:[Cc]ommand )?not found|command not found: nc$"), _no_nc),
+    (re.compile(r"(?m)^mux_client_request_session: .*Session open refused by peer"), _sessions),
+    (re.compile(r"(?m)^channel \d+: open failed: connect failed: open failed\s*$(?!\s+stdio)"), _sessions),
     (re.compile(r"(?m)^channel \d+: open failed: ([a-z ]+): (.*)$"), _not_passed_on),
     (re.compile(r"(?m)^Received disconnect from (\S+) port .*Too many authentication failures"), _too_many),
     (re.compile(r"(?m)^(\S+)@(\S+): Permission denied \(([^)]*)\)"), _denied),
@@ -317,5 +322,5 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[_Case], str]]] = [
 _CAUSES: dict[Callable[[_Case], str], str] = {
     _denied: DENIED, _too_many: DENIED, _expired: DENIED,
     _not_pinned: UNTRUSTED, _changed: UNTRUSTED, _no_key: UNTRUSTED, _revoked: UNTRUSTED,
-    _closed: TURNED_AWAY,
+    _closed: TURNED_AWAY, _sessions: FULL,
 }

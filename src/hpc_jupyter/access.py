@@ -20,7 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import framed
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import FULL, hops
 
 from hpc_jupyter.errors import Failure, NoSession, Unreachable
 from hpc_jupyter.exits import Exit
@@ -100,8 +100,8 @@ class Access:
             return False
         try:
             ssh.run_remote(self.cluster, self.files, ["true"], timeout_seconds=seconds, by_master=True)
-        except ssh.ConnectFailed:
-            return False
+        except ssh.ConnectFailed as error:
+            return error.cause == FULL
         return True
 
     def run(self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS) -> ssh.Answer:

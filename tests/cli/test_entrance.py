@@ -59,6 +59,7 @@ def several(way: Way) -> Iterator[Several]:
     other.stop()
 
 
+@pytest.mark.rows("F39")
 def test_the_way_goes_on_to_the_login_host_that_a_session_depends_on(several: Several) -> None:
     several.pin()
     assert several.way.open()
@@ -100,6 +101,7 @@ def test_a_host_that_is_none_is_not_gone_to(several: Several, host: str) -> None
     assert several.reached() == "127.0.0.2"
 
 
+@pytest.mark.rows("F39")
 def test_a_host_with_another_key_is_not_entered(several: Several) -> None:
     several.pin(key=several.way.gate.public_key())
     several.way.open()

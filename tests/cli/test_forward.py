@@ -67,6 +67,7 @@ def test_a_port_that_is_taken_is_left_for_the_next_one(world: World) -> None:
     assert world.connector.store.read("default").port == wanted + 1
 
 
+@pytest.mark.rows("F33")
 def test_a_port_that_was_asked_for_and_is_taken_is_refused(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,7 +18,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import identify
 
-from hpc_jupyter import forward, hold, state
+from hpc_jupyter import access, forward, hold, state
 from hpc_jupyter.connection import Link
 from hpc_jupyter.door import Door
 from hpc_jupyter.errors import Failure, NoSession, SessionFailed, Unreachable, Waiting, exit_code
@@ -25,7 +26,7 @@ from hpc_jupyter.exits import Exit
 from hpc_jupyter.outage import Outage, first_sentence
 from hpc_jupyter.probe import Answer
 from hpc_jupyter.state import Held
-from tests.cli.conftest import TOKEN, World, connect, mend
+from tests.cli.conftest import TOKEN, World, connect, mend, sshd_config
 
 SECONDS = 60
 """Far more than a machine takes that nine others use as well."""
@@ -132,28 +133,28 @@ def test_a_login_host_that_was_away_is_tried_each_second_and_the_wait_is_told(wo
 
 def test_a_master_that_carries_no_more_ends_once_there_is_another_one(world: World) -> None:
     hold.close(connect(world))
-    access = world.access
-    first = ssh.master_pid(access.files.control)
+    way = world.access
+    first = ssh.master_pid(way.files.control)
     with stopped(world):
-        assert not access.carries(seconds=0.5)
-        assert access.log_in(world.connector.progress, interactive=False, anew=True)
-        second = ssh.master_pid(access.files.control)
+        assert not way.carries(seconds=0.5)
+        assert way.log_in(world.connector.progress, interactive=False, anew=True)
+        second = ssh.master_pid(way.files.control)
         assert second not in (0, first)
-        assert access.carries()
+        assert way.carries()
         assert not identify(first).is_alive
-        assert not access.log_in(world.connector.progress, interactive=False)
+        assert not way.log_in(world.connector.progress, interactive=False)
 
 
 @pytest.mark.rows("F24")
 def test_a_login_that_is_refused_leaves_the_one_that_there_was(world: World) -> None:
     hold.close(connect(world))
-    access = world.access
-    first = ssh.master_pid(access.files.control)
+    way = world.access
+    first = ssh.master_pid(way.files.control)
     with locked(world), pytest.raises(Unreachable) as told:
-        access.log_in(world.connector.progress, interactive=False, anew=True)
+        way.log_in(world.connector.progress, interactive=False, anew=True)
     assert told.value.cause == "denied"
-    assert ssh.master_pid(access.files.control) == first
-    assert access.carries()
+    assert ssh.master_pid(way.files.control) == first
+    assert way.carries()
 
 
 @contextlib.contextmanager
@@ -307,6 +308,44 @@ def test_a_short_silence_replaces_nothing(world: World) -> None:
         time.sleep(6)  # the time in which the next probe comes
         assert holding.forward.process == before
         assert holding.answers()
+
+
+@contextlib.contextmanager
+def sshd_that_says(world: World, *options: str) -> Iterator[None]:
+    """A login host and node with ``options``; nobody is logged in yet."""
+    world.stop_sshd()
+    sshd_config(world.home, world.port, *options)
+    world.start_sshd()
+    yield
+
+
+@pytest.mark.rows("F49")
+def test_a_channel_that_is_closed_for_idleness_takes_nothing_else_along(world: World) -> None:
+    with sshd_that_says(world, "ChannelTimeout direct-streamlocal@openssh.com=1s"):
+        link = connect(world)
+    assert link.forward is not None
+    try:
+        with socket.create_connection(("127.0.0.1", link.route.port), timeout=30) as idle:
+            assert idle.recv(1) == b""
+        assert link.forward.ask(TOKEN).ok
+    finally:
+        hold.close(link)
+
+
+@pytest.mark.rows("F50")
+def test_a_login_host_that_allows_no_more_sessions_is_named(world: World) -> None:
+    with sshd_that_says(world, "MaxSessions 0"), pytest.raises(Unreachable) as told:
+        connect(world)
+    assert world.access.carries()
+    assert str(told.value) == (
+        "lab: login host 127.0.0.1 allows no more sessions on one connection (MaxSessions). Close some, or wait"
+    )
+
+
+@pytest.mark.rows("F50")
+def test_a_slow_login_has_its_time() -> None:
+    assert access._LOGIN_SECONDS >= 60
+    assert max(hold._LOGIN_SECONDS) >= 60
 
 
 @pytest.mark.rows("F22")

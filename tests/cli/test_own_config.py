@@ -72,6 +72,7 @@ def _failure(way: Way) -> str:
     return ""
 
 
+@pytest.mark.rows("F26")
 def test_a_forward_of_the_persons_own_does_not_break_ours(world: World) -> None:
     """Somebody who forwards a port for every host has it taken by the first of their logins."""
     own = world.home / "own_config"

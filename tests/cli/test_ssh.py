@@ -57,6 +57,7 @@ def test_host_certificate_does_not_get_in_the_way_of_a_pin(way: Way) -> None:
     assert way.open()
 
 
+@pytest.mark.rows("F25")
 def test_stale_and_dead_masters_are_replaced(way: Way) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(way.files.control)

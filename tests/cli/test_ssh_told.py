@@ -52,7 +52,7 @@ def test_host_without_a_pin_must_be_known(way: Way) -> None:
     assert way.open()
 
 
-@pytest.mark.rows("T14")
+@pytest.mark.rows("T14", "F38")
 def test_changed_key_of_a_known_host(way: Way) -> None:
     known = way.home / "known"
     known.write_text(f"[{LOGIN}]:{way.login.port} {way.gate.public_key()}\n")

@@ -196,6 +196,8 @@ def test_what_a_host_says_in_passing_is_no_cause() -> None:
     ("ssh: connect to host gate port 2201: No route to host\r\n" + JUMP, ""),
     ("channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n" + JUMP, ""),
     (JUMP, ""),
+    ("mux_client_request_session: session request failed: Session open refused by peer\r\n", "full"),
+    ("channel 0: open failed: connect failed: open failed\r\n", "full"),
     ("alice@login: Permission denied (publickey).\r\n", "denied"),
     ("Received disconnect from 10.1.0.2 port 22:2: Too many authentication failures\r\n" + JUMP, "denied"),
     ("Your account has expired; please contact your system administrator.\r\n" + JUMP, "denied"),
