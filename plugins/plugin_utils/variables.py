@@ -24,7 +24,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_se
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_hash, check_password
 
 PREFIX = "jupyter_"
-SECRETS = ("jupyter_server_password",)
+SECRETS = ("jupyter_server_password", "jupyter_server_authority_passphrase")
 """What may not stand in clear in a file that others can read, nor on a command line."""
 KINDS = ("venv", "existing", "module", "conda", "command")
 _ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
@@ -60,6 +60,9 @@ def refusal(variables: Mapping[str, Any], render: Callable[[Any], Any]) -> BadIn
     try:
         check_names(ours)
         for name, value in ours.items():
+            # What fetches a secret may ask a person for it: once, where it is needed.
+            if name in SECRETS and isinstance(value, str) and "{{" in value:
+                continue
             with contextlib.suppress(_NotYet):
                 _check_rendered(name, _rendered(value, render))
         with contextlib.suppress(_NotYet):
@@ -169,7 +172,7 @@ def _check_keys(name: str, item: Mapping[str, Any], options: Mapping[str, Mappin
 
 def _wrong(name: str, value: Any, what: str, *, inside: bool = False) -> BadInput:
     # A secret that YAML took for something else is a secret all the same.
-    shown = "it" if "password" in name else repr(value)
+    shown = "it" if name in SECRETS or "password" in name else repr(value)
     hint = "Write it in quotes" if what == "text" else ""
     return BadInput(name, f"{shown} is not {what}" + (", as each item must be" if inside else ""), hint=hint)
 

@@ -148,9 +148,8 @@ def _parse_variable(pair: str) -> tuple[str, str]:
     if key == idle.LIMIT:
         raise BadInput("-e", f"{key} is the admin's", hint="It belongs in the inventory")
     if key in roles.SECRETS:
+        asked = "Use `hpc-jupyter setup ACCOUNT --password`, or " if key == "jupyter_server_password" else "Use "
         raise BadInput(
-            "-e",
-            f"{key} is a secret, and others can read command lines",
-            hint="Use `hpc-jupyter setup ACCOUNT --password`, or a vault in the inventory",
+            "-e", f"{key} is a secret, and others can read command lines", hint=f"{asked}a vault in the inventory"
         )
     return key, value

@@ -247,6 +247,9 @@ TYPED = [
     ("B33", ["-e", f"jupyter_server_password={PASSWORD}"],
      "-e: jupyter_server_password is a secret, and others can read command lines. "
      "Use `hpc-jupyter setup ACCOUNT --password`, or a vault in the inventory"),
+    ("B33", ["-e", f"jupyter_server_authority_passphrase={PASSWORD}"],
+     "-e: jupyter_server_authority_passphrase is a secret, and others can read command lines. "
+     "Use a vault in the inventory"),
     ("B42", ["--time", "0"], f"time: '0' is not a walltime. {TIMES}"),
     ("B42", ["--time", "forever"], f"time: 'forever' is not a walltime. {TIMES}"),
     ("B42", ["--time", "0:00:59"], "time: '0:00:59' is shorter than a minute. Write a longer one, such as \"2:00:00\""),
@@ -304,10 +307,12 @@ def test_signs_in_a_directory_are_only_signs(path: str) -> None:
 
 @pytest.mark.rows("B55")
 def test_an_editors_marks_and_somebody_elses_variables_are_no_obstacle(own: dict[str, str], home: Path) -> None:
-    facts = "hpc_scheduler: slurm, hpc_login_hosts: [login], jupyter_lab_port: 1, jupyterhub_x: 2"
+    facts = "hpc_scheduler: slurm, hpc_login_hosts: [login], jupyter_lab_port: 1, jupyterhub_x: 2, "
+    facts += f"jupyter_server_password: \"{{{{ lookup('pipe', 'touch {home}/asked') }}}}\""
     (home / "theirs.yml").write_bytes(f"\ufefflab:\r\n  hosts:\r\n    alice@lab: {{{facts}}}\r\n".encode())
     done = run(own, "-i", str(home / "theirs.yml"), "accounts")
     assert (done.returncode, done.stdout) == (Exit.OK, "alice@lab  slurm, login\n")
+    assert not (home / "asked").exists()
 
 
 UNREADABLE = [

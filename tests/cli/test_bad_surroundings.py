@@ -171,6 +171,27 @@ def test_a_vaults_password_that_others_can_read_is_refused(environment: dict[str
     assert run(environment, "accounts").returncode == Exit.BAD_INPUT  # for bob, who would be root
 
 
+@pytest.mark.rows("B29", "B41")
+def test_a_vault_is_looked_into_where_its_password_is_known(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("canary-Zq7\n")
+    (tmp_path / "word").chmod(0o600)
+    program = str(Path(sys.executable).parent / "ansible-vault")
+    options = ["--vault-password-file", str(tmp_path / "word"), "--name", "jupyter_server_password", "elevenchars"]
+    argv = [program, "encrypt_string", *options]
+    made = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    facts = "hpc_scheduler: slurm\nhpc_login_hosts: [login]\n"
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars/alice@lab.yml").write_text(facts + made.stdout)
+    (tmp_path / "hosts").write_text("alice@lab\n")
+    (tmp_path / "hosts.yml").unlink()
+    environment["HPC_JUPYTER_INVENTORY"] = str(tmp_path / "hosts")
+    assert run(environment, "accounts").stdout == "alice@lab  slurm, login\n"
+    environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(tmp_path / "word")
+    assert run(environment, "accounts").stdout == (
+        f"alice@lab  {tmp_path}/host_vars/alice@lab.yml:3: jupyter_server_password: has fewer than 12 characters\n"
+    )
+
+
 @pytest.mark.rows("B49")
 @pytest.mark.parametrize("text", ["17\n", "17;cori\n", "Welcome to cori\n* 3 notices *\n17;cori\n", "\n 17 \n"])
 def test_a_job_id_is_found_among_notices(text: str) -> None:
