@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import string
 import unicodedata
@@ -50,6 +51,30 @@ def test_a_cluster_is_right_or_refused(facts: dict[str, Any], account: str) -> N
     assert cluster.root.startswith(("/", "~/"))
     assert set(cluster.root) <= HOST | set("/+@=,:~")
     assert cluster.route in ROUTES
+
+
+PIN = "SHA256:" + "Ab+/" * 10 + "xyz (ED25519)"
+
+
+@given(seeds.cut_or_changed(PIN, "Ab+/=: ()\n\u0661"))
+@example(PIN)
+@example(PIN + "\n")
+def test_a_fingerprint_is_whole_or_refused(text: str) -> None:
+    with contextlib.suppress(BadInput):
+        [pin] = Cluster.from_facts({**GOOD, "hpc_host_keys": {"login": [text]}}, account="alice@lab").pins("login")
+        assert str(pin) == text
+        assert len(base64.b64decode(pin.fingerprint.removeprefix("SHA256:") + "=", validate=True)) == 32
+        assert pin.kind in ("", "RSA", "ECDSA", "ED25519")
+
+
+@given(seeds.cut_or_changed("bob@gate.example:2201", "ab@:.-0$ \n\u0661[]"))
+@example("bob@gate.example:2201")
+def test_a_gateway_is_what_was_written_or_refused(text: str) -> None:
+    with contextlib.suppress(BadInput):
+        [gateway] = Cluster.from_facts({**GOOD, "hpc_gateways": [text]}, account="alice@lab").gateways
+        user = f"{gateway.user}@" if "@" in text else ""
+        port = f":{gateway.port}" if ":" in text else ""
+        assert f"{user}{gateway.host}{port}" == text
 
 
 @given(seeds.texts)
