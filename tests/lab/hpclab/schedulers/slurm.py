@@ -53,6 +53,7 @@ class Partition:
     time_limit: str = "UNLIMITED"
     default_time: str = "10:00"
     default: bool = False
+    priority: int = 1  # where the cluster preempts, jobs of a higher one take the nodes of a lower one's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,8 @@ class Slurm:
 def _partition(partition: Partition) -> str:
     return (
         f"PartitionName={partition.name} Nodes={','.join(partition.nodes)} State=UP MaxTime={partition.time_limit} "
-        f"DefaultTime={partition.default_time} Default={'YES' if partition.default else 'NO'} DefMemPerCPU=256"
+        f"DefaultTime={partition.default_time} Default={'YES' if partition.default else 'NO'} DefMemPerCPU=256 "
+        f"PriorityTier={partition.priority}"
     )
 
 
