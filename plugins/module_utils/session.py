@@ -35,6 +35,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.waiting import wait
 
 _ENDING_SECONDS = 30.0
 _TRIES = 5
+_SLOWEST_LOOK_SECONDS = 2.0
 
 __all__ = [
     "check_set_up", "decide", "decide_stop", "find_or_submit", "job_name", "look", "names", "observe", "stop", "wait",
@@ -75,7 +76,7 @@ def _find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> O
 
 def _settled_plan(request: Request, layout: Layout, scheduler: Scheduler) -> Plan:
     """The plan once an earlier, unclear submit has either shown its job or had its time."""
-    began = time.monotonic()
+    began, pause = time.monotonic(), 0.3
     while True:
         observed = observe(layout, request.session, scheduler, by_name=True)
         decided = planning.plan(observed)
@@ -88,7 +89,8 @@ def _settled_plan(request: Request, layout: Layout, scheduler: Scheduler) -> Pla
             )
         if time.monotonic() - began > max(observed.unclear_seconds, _ENDING_SECONDS) + 5:
             return replace(decided, action=planning.SUBMIT)
-        time.sleep(0.5)
+        time.sleep(pause)
+        pause = min(_SLOWEST_LOOK_SECONDS, pause * 1.5)
 
 
 def _act(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) -> Outcome:

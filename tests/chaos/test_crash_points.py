@@ -38,37 +38,48 @@ def test_a_command_that_is_killed_at_any_step_is_made_good_by_the_next(
     assert tiny.squeue() == []
 
 
-def _killed_at_line(lab: Lab, argv: list[str], number: int) -> bool:
-    """Run a program of the laptop's until it has said ``number`` lines, then kill it; whether it got that far."""
+def _killed_at_line(lab: Lab, argv: list[str], number: int, *, connection: bool) -> bool:
+    """Run a program of the laptop's until it has said ``number`` lines, then kill it, or every ssh that it has."""
     said = 0
     with lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT) as program:
         assert program.stdout
         for _line in program.stdout:
             said += 1
-            if said == number:
+            if said == number and connection:
+                _kill_ssh(lab)
+            elif said == number:
                 program.kill()
                 break
         program.communicate(timeout=120)
-    return said == number
+    return said >= number
 
 
-def _events(lab: Lab, argv: list[str]) -> Iterator[int]:
+def _kill_ssh(lab: Lab) -> None:
+    client = lab.host("client")
+    pids = [str(pid) for pid, argv in client.processes(user="alice") if argv[0].split("/")[-1].startswith("ssh")]
+    client.run(["kill", "-KILL", *pids], check=False)
+
+
+def _events(lab: Lab, argv: list[str], *, connection: bool = False) -> Iterator[int]:
     """Every line at which the program can be killed; it has been killed at that line when the number is given."""
     for number in range(1, MOST_LINES):
-        if not _killed_at_line(lab, argv, number):
+        if not _killed_at_line(lab, argv, number, connection=connection):
             return
         yield number
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.rows("F48")
+@pytest.mark.parametrize("connection", [False, True])
 @pytest.mark.parametrize("play", ["launch", "stop"])
-def test_a_playbook_that_is_killed_at_any_event_is_made_good_by_the_next(tiny: Laptop, lab: Lab, play: str) -> None:
+def test_a_playbook_that_is_killed_or_cut_off_at_any_event_is_made_good_by_the_next(
+    tiny: Laptop, lab: Lab, play: str, connection: bool
+) -> None:
     other = {"launch": "stop", "stop": "launch"}[play]
     argv = [f"{PREFIX}/bin/ansible-playbook", "-i", "inventory", f"hpc.jupyter.{play}"]
     tiny.play(other)
     killed = 0
-    for number in _events(lab, argv):
+    for number in _events(lab, argv, connection=connection):
         killed = number
         assert len(tiny.squeue()) <= 1
         tiny.play(play)

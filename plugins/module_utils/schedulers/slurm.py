@@ -73,9 +73,15 @@ class Slurm(Scheduler):
 
     name = "slurm"
     steps = True
+    _unclear_seconds: float | None = None
 
     def unclear_seconds(self) -> float:
         """Twice the time that Slurm's own programs and daemons give each other, and some."""
+        if self._unclear_seconds is None:
+            self._unclear_seconds = self._asked_unclear_seconds()
+        return self._unclear_seconds
+
+    def _asked_unclear_seconds(self) -> float:
         with contextlib.suppress(SchedulerUnavailable):
             told = _MESSAGE_TIMEOUT.search(_run(["scontrol", "show", "config"], timeout_seconds=_CONFIG_SECONDS).out)
             if told is not None:
