@@ -38,6 +38,7 @@ print(server.accept()[0].recv(4096))
 class _TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     accepts = True
+    notice = b""
     stumbles = 0
     tokens: list[str]
 
