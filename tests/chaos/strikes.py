@@ -90,15 +90,24 @@ def scancel(world: World, session: Session, dice: random.Random) -> Iterator[Non
 
 @contextmanager
 def requeue(world: World, session: Session, dice: random.Random) -> Iterator[None]:
-    """Slurm makes it wait two minutes, unless it is told not to."""
-    jobs, before, ctl = world.jobs(session), world.record(session).get("started_at"), world.lab.host("ctl")
-    if jobs:
-        ctl.run(["scontrol", "requeue", *jobs], check=False)
-        hurry = ["scontrol", "update", f"JobId={jobs[0]}", "StartTime=now"]
-        until(lambda: ctl.run(hurry, check=False).returncode == 0, what="a job that waits", seconds=60)
+    """Slurm makes it wait two minutes, unless it is told not to; a stop meanwhile ends it for good."""
+    before, ctl = world.record(session).get("started_at"), world.lab.host("ctl")
+    job = "".join(world.jobs(session)[:1])
+
+    def is_over() -> bool:
+        """Neither runs, nor waits, nor is cleaned up after."""
+        return not job or not ctl.run(["squeue", "--noheader", "--jobs", job], check=False).stdout.strip()
+
+    def is_hurried() -> bool:
+        return ctl.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False).returncode == 0
+
+    ctl.run(["scontrol", "requeue", job], check=False)
+    until(lambda: is_over() or is_hurried(), what="a job that waits", seconds=60)
     yield
-    if jobs:
-        until(lambda: world.record(session).get("started_at") != before, what="the next start", seconds=120)
+    until(
+        lambda: is_over() or world.record(session).get("started_at") != before,
+        what="the next start, or the end", seconds=120,
+    )  # fmt: skip
 
 
 @contextmanager
