@@ -34,6 +34,13 @@ def seed() -> int:
     return int(given) if given else random.randrange(10**6)  # noqa: S311 - no secret
 
 
+def drawn(number: int, step: int, deck: Sequence[Strike]) -> Strike:
+    """Every fault once, in an order of chance, before one comes again."""
+    cards, (turn, at) = list(deck), divmod(step, len(deck))
+    random.Random(f"{number} deck {turn}").shuffle(cards)  # noqa: S311 - no secret
+    return cards[at]
+
+
 class Scanner:
     """Mallory, who looks around on one host after the other, as long as this is entered."""
 
@@ -98,8 +105,8 @@ class Run:
     def step(self, number: int, *, among: Sequence[Strike] = STRIKES) -> None:
         """One fault, and what must hold afterwards."""
         dice = random.Random(f"{self.seed} {number}")  # noqa: S311 - no secret
-        session = dice.choice(self.world.sessions)
-        strike = dice.choice([each for each in among if session.cluster in each.clusters])
+        strike = drawn(self.seed, number, among)
+        session = dice.choice([each for each in self.world.sessions if each.cluster in strike.clusters])
         verb = dice.choice([each for each in _VERBS if each or not strike.busy])
         self.steps.append(f"step {number}: {strike.name}, {session}" + (f", during {verb}" if verb else ""))
         print(self.steps[-1], flush=True)
