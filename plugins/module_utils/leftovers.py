@@ -124,7 +124,12 @@ def remove(
 
 
 def session_names(layout: Layout, scheduler: Scheduler) -> list[str]:
-    """Every session of which there is a directory or a job; raises ``SchedulerUnavailable``."""
+    """Every session of which there is a directory or a job; raises ``SchedulerUnavailable``.
+
+    An account that was never set up, or is given up, has none.
+    """
+    if not os.path.isdir(layout.root):
+        return []
     with_jobs = {name for name, job in scheduler.sessions() if job.phase != ENDING}
     return sorted({*session.names(layout), *(name for name in with_jobs if _is_name(name))})
 

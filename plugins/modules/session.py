@@ -387,14 +387,17 @@ def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[s
     return _result(done.before, changed=done.changed, after=done.after)
 
 
+_EVERY = {"before": "live", "after": "ended"}
+
+
 def _end_all(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
     if ansible.check_mode:
         names = leftovers.session_names(layout, scheduler)
         stopped = [name for name in names if session.decide_stop(layout, name, scheduler)[1]]
     else:
         stopped = leftovers.stop_all(layout, scheduler, seconds=ansible.params["wait_seconds"])
-    before = "".join(f"{name}\n" for name in stopped)
-    return {"changed": bool(stopped), "session": {}, "stopped": stopped, "diff": {"before": before, "after": ""}}
+    diff = {when: "".join(f"session {name}: {state}\n" for name in stopped) for when, state in _EVERY.items()}
+    return {"changed": bool(stopped), "session": {}, "stopped": stopped, "diff": diff}
 
 
 def _request(params: dict[str, Any], *, tls: str) -> request.Request:

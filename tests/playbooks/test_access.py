@@ -56,7 +56,7 @@ def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
     assert home.play("launch.yml").code == 0
     done = home.play("offboard.yml", "--diff")
     assert done.code == 0, done.out
-    assert "+state: ended" in done.out
+    assert "+session default: ended" in done.out
     assert not home.root.exists()
 
 

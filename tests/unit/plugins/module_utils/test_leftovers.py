@@ -282,6 +282,11 @@ def test_all_that_runs_is_stopped_with_or_without_a_record(layout: Layout, sched
     assert record == replace(record or rec.Record("", "", "", ""), state=rec.ENDED, how="stopped")
 
 
+def test_an_account_that_was_never_set_up_has_nothing_to_stop(tmp_path: Path, scheduler: _Told) -> None:
+    scheduler.trouble = "there is no squeue"
+    assert leftovers.stop_all(Layout(str(tmp_path / "none")), scheduler, seconds=5) == []
+
+
 def test_a_session_that_cannot_be_stopped_does_not_keep_the_others(
     layout: Layout, scheduler: _Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
