@@ -56,10 +56,10 @@ class Tab:
         channel = self.connect()
         channel.send(message(LOOP))
         self.see(channel, until="")
+        self.over.clear()
         self.request("POST", f"api/kernels/{self.kernel}/interrupt", {})
         channel = self.connect()
         channel.send(message(COUNT))
-        self.over.clear()
         self.see(channel, until="kept")
 
     def connect(self, *, seconds: float = 30) -> Any:
@@ -97,6 +97,7 @@ def message(code: str) -> str:
     """What a notebook sends to run a cell."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": ""}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+    content["stop_on_error"] = False  # what comes after an interrupt is wanted all the same
     told = {"header": {**header, "version": "5.3"}, "parent_header": {}, "metadata": {}, "channel": "shell"}
     return json.dumps({**told, "buffers": [], "content": content})
 

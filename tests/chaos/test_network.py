@@ -100,9 +100,11 @@ def test_a_hundred_cuts_under_a_kernel_that_prints(held: Holding, lab: Lab) -> N
     seed = int(os.environ.get("SEED") or random.randrange(10**6))  # noqa: S311
     chance = random.Random(seed)  # noqa: S311
     kernel, took = _tab(held), []
-    for _each in range(CUTS):
-        chance.choice(_CUTS)(held, lab, chance)
+    for number in range(CUTS):
+        cut = chance.choice(_CUTS)
+        cut(held, lab, chance)
         took.append(held.until(held.answers))
+        _figure(f"{number + 1}: {cut.__name__[1:]}: healed after", took[-1])
         time.sleep(chance.uniform(0.5, 3))
     seen, kept = _end(held)
     _figure(f"{CUTS} cuts (seed {seed}): healed after, in the middle", statistics.median(took))

@@ -1,5 +1,8 @@
 """A gateway that asks for a password and a one-time code: both are typed once a launch."""
 
+import json
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +39,7 @@ def connect(otp: site.Site, verb: str, *codes: str) -> str:
     return seen
 
 
+@pytest.mark.rows("F23", "F24")
 def test_both_are_typed_once_for_everything(otp: site.Site) -> None:
     connect(otp, "launch", code(otp))
     session = otp.launch(verb="connect")
@@ -45,6 +49,8 @@ def test_both_are_typed_once_for_everything(otp: site.Site) -> None:
     otp.log_out()
     _nobody_is_there_to_type(otp)
     connect(otp, "connect", code(otp, ahead_seconds=60))
+    otp.person.cli("disconnect", otp.person.account)
+    _after_a_break_both_are_asked_for_once(otp)
     otp.stop()
 
 
@@ -53,3 +59,28 @@ def _nobody_is_there_to_type(otp: site.Site) -> None:
     told = laptop.failed(otp.person.cli("connect", otp.person.account, "--detach", "--no-browser", check=False))
     assert "otp: gateway gate: alice was not let in" in told
     assert "(it takes: keyboard-interactive)" in told
+
+
+def _after_a_break_both_are_asked_for_once(otp: site.Site) -> None:
+    """The very terminal that holds the connection asks, and it is there again under the same address."""
+    answers = [
+        ("Password: ", otp.lab.passwords["alice"]), (ASKED, code(otp, ahead_seconds=120)), ("Back after", "\x03"),
+    ]  # fmt: skip
+    command = ("hpc-jupyter", "-i", "inventory", "connect", otp.person.account, "--no-browser")
+    breaking = threading.Thread(target=_break, args=[otp])
+    breaking.start()
+    seen = otp.type(answers, *command)
+    breaking.join()
+    assert (seen.count("Password: "), seen.count(ASKED)) == (1, 1)
+    assert "gateway gate: alice was not let in" in seen
+    assert "; log in again" in seen
+    assert "Disconnected; the session goes on" in seen
+
+
+def _break(otp: site.Site) -> None:
+    """End the login once the connection is held."""
+    held = f"/home/alice/.local/state/hpc-jupyter/{otp.person.account}/default.session.json"
+    client, deadline = otp.lab.host("client"), time.monotonic() + 90
+    while not json.loads(client.read(held))["ssh"]["pid"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    otp.log_out()
