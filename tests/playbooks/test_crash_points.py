@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 from tests.faults import TINY
@@ -87,6 +91,22 @@ def test_the_record_of_a_job_that_is_gone_is_not_believed(site: Site) -> None:
     again = _ready(site)
     assert again.generation == stale.generation + 6
     assert site.command("stop", prefix=[]).returncode == 0
+
+
+@pytest.mark.rows("F40")
+def test_a_session_that_logging_out_has_ended_is_told_as_over_with_what_the_site_has_to_allow(site: Site) -> None:
+    """Without systemd's login manager here, all of the session's processes are killed at once, as that one does."""
+    _ready(site)
+    [job] = _jobs(site)
+    for pid in [job, *children.descendants(job)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    [told] = json.loads(site.command("status", "--json", prefix=[]).stdout)
+    assert (told["state"], told["how"]) == ("ended", "lost")
+    assert told["reason"] == (
+        "its processes are gone, as after a restart of the host, or where logging out ends everything: there, "
+        "loginctl enable-linger has to be allowed and run once"
+    )
 
 
 @pytest.mark.rows("F18", "B60")

@@ -34,6 +34,10 @@ _EXEC_SECONDS = 1.0
 _GRACE_SECONDS = 20.0
 """Longer than the supervisor takes to shut Jupyter and its kernels down."""
 
+_GONE = (
+    "its processes are gone, as after a restart of the host, or where logging out ends everything: "
+    "there, loginctl enable-linger has to be allowed and run once"
+)
 _GRANTED = ("cpus", "memory", "gpus", "gres", "nodes", "exclusive")
 
 
@@ -67,7 +71,7 @@ class NoScheduler(Scheduler):
     def query(self, job_id: str) -> Job:
         """Whether the job's process runs; ``SchedulerUnavailable`` on another host than the job's."""
         pid, _session, _host = _on_this_host(job_id)
-        return Job(job_id, RUNNING, node=short_host()) if pid else Job(job_id, GONE)
+        return Job(job_id, RUNNING, node=short_host()) if pid else Job(job_id, GONE, reason=_GONE)
 
     def find(self, name: str) -> list[Job]:
         """The running jobs of one session, found among this user's processes."""
