@@ -20,6 +20,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name, slurm
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import password, ssh_config
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
 
 from hpc_jupyter import cli
 from hpc_jupyter.account import own_inventory
@@ -131,6 +133,16 @@ def test_a_password_needs_somebody_who_types(environment: dict[str, str]) -> Non
         "hpc-jupyter: --password: is typed on a terminal, and there is none. "
         "Run it in one, or put the secret into the inventory with ansible-vault\n"
     ))
+
+
+@pytest.mark.rows("B67")
+def test_a_host_that_asks_needs_somebody_who_types() -> None:
+    cluster = Cluster(name="lab", account="alice@lab", user="alice", login_hosts=("login",), scheduler="slurm")
+    told = explain("alice@login: Permission denied (publickey,keyboard-interactive).\r\n", cluster)
+    assert "With a password or a code: run hpc-jupyter in a terminal." in told
+    assert "run hpc-jupyter in a terminal" not in explain(
+        "alice@login: Permission denied (publickey,keyboard-interactive).\r\n", cluster, asked=True
+    )
 
 
 def run_without_terminal(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
