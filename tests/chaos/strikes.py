@@ -98,16 +98,13 @@ def requeue(world: World, session: Session, dice: random.Random) -> Iterator[Non
         """Neither runs, nor waits, nor is cleaned up after."""
         return not job or not ctl.run(["squeue", "--noheader", "--jobs", job], check=False).stdout.strip()
 
-    def is_hurried() -> bool:
-        return ctl.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False).returncode == 0
+    def is_again() -> bool:
+        ctl.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False)
+        return world.record(session).get("started_at") != before
 
     ctl.run(["scontrol", "requeue", job], check=False)
-    until(lambda: is_over() or is_hurried(), what="a job that waits", seconds=60)
     yield
-    until(
-        lambda: is_over() or world.record(session).get("started_at") != before,
-        what="the next start, or the end", seconds=120,
-    )  # fmt: skip
+    until(lambda: is_over() or is_again(), what="the next start, or the end", seconds=120)
 
 
 @contextmanager
