@@ -13,7 +13,7 @@ from hpc_jupyter.errors import Failure, Waiting
 
 _SHORT_SECONDS = 8.0
 _SLOWER_AFTER_SECONDS = 60.0
-_LONGEST_KNOCK_SECONDS = 60.0
+_SHORTEST_KNOCK_SECONDS, _LONGEST_KNOCK_SECONDS = 0.3, 60.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _TURNED_AWAY_SECONDS = 15.0
 _LONGEST_AWAY_SECONDS = 300.0
@@ -59,8 +59,9 @@ class Outage:
             self.say(f"Back after {self.seconds:.0f} s{now_at and f', now {now_at}'}")
 
     def knock_pause(self) -> float:
-        """Until the next try whether a host is there at all: a second, longer only after minutes."""
-        return _jittered(min(max(1.0, self.seconds / _SLOWER_AFTER_SECONDS), _LONGEST_KNOCK_SECONDS))
+        """Until the next try whether a host is there at all, which itself takes a second: longer only after minutes."""
+        slower = (self.seconds - _SLOWER_AFTER_SECONDS) / _SLOWER_AFTER_SECONDS
+        return _jittered(min(max(_SHORTEST_KNOCK_SECONDS, slower), _LONGEST_KNOCK_SECONDS))
 
     def pause_after(self, error: BaseException | None) -> float:
         """Until the next login: seconds at first, and long where a host closes the door on those who come often."""
