@@ -299,9 +299,11 @@ def test_a_session_that_waits_again_is_followed_to_where_it_starts(world: World)
 
 
 @pytest.mark.rows("F20")
-def test_a_short_silence_replaces_nothing(world: World) -> None:
+def test_one_wrong_answer_and_a_short_silence_replace_nothing(world: World) -> None:
     with held(world) as holding:
         before = holding.forward.process
+        world.server.stumbles = 1
+        holding.until(lambda: world.server.stumbles == 0)
         with stopped(world):
             assert not holding.forward.ask(TOKEN, seconds=4).ok
         holding.until(holding.answers)
