@@ -11,7 +11,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import TURNED_
 
 from hpc_jupyter.errors import Failure, Waiting
 
-_SHORT_SECONDS = 8.0
+_SHORT_SECONDS = 13.0
+"""A cut of seconds, counted from the last answer, which may have been seconds before it."""
 _SLOWER_AFTER_SECONDS = 60.0
 _SHORTEST_KNOCK_SECONDS, _LONGEST_KNOCK_SECONDS = 0.3, 60.0
 _LONGEST_PAUSE_SECONDS = 30.0
