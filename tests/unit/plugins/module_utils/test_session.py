@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import node, request, session, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import node, request, session, submitting, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -299,3 +299,37 @@ def test_waiting_sees_a_job_that_is_put_back_into_the_queue_when_it_seems_to_end
 
     assert session.wait(layout, "default", Requeued(root=layout.root), seconds=0.5).state == rec.QUEUED
     rec.write(path, first)
+
+
+def test_a_stop_waits_for_the_job_of_a_submit_that_was_cut_off(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = account
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    rec.write(layout.session("default").record, replace(first, state=rec.INTENDED, job_id=""))
+    find, unseen = scheduler.find, [1, 2, 3]
+    monkeypatch.setattr(scheduler, "find", lambda name: [] if unseen and unseen.pop() else find(name))
+    done = session.stop(layout, "default", scheduler, seconds=30)
+    assert (done.changed, known(done.after.record).how) == (True, "stopped")
+    assert find(session.job_name("default", layout)) == []
+
+
+def test_a_job_that_claims_after_a_launch_has_decided_is_kept(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = account
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    path, find, query = layout.session("default").record, scheduler.find, scheduler.query
+    rec.write(path, rec.ended(first, how="lost", reason="the job is gone"))
+    monkeypatch.setattr(scheduler, "find", lambda _name: [])
+    monkeypatch.setattr(scheduler, "query", lambda job_id: Job(job_id, GONE))
+
+    def claimed(_directory: str) -> None:
+        rec.write(path, replace(first, state=rec.STARTING))
+        monkeypatch.setattr(scheduler, "find", find)
+        monkeypatch.setattr(scheduler, "query", query)
+
+    monkeypatch.setattr(submitting, "check_room", claimed)
+    done = session.find_or_submit(wanted(), layout, scheduler)
+    assert (done.changed, known(done.after.record).generation) == (False, first.generation)
+    assert [job.job_id for job in find(session.job_name("default", layout))] == [first.job_id]
