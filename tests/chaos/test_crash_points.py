@@ -43,9 +43,9 @@ def _killed_at_line(lab: Lab, argv: list[str], number: int, *, connection: bool)
     said = 0
     with lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT) as program:
         assert program.stdout
-        for _line in program.stdout:
-            said += 1
-            if said == number and connection:
+        for line in program.stdout:
+            said += bool(line.strip())
+            if said == number and line.strip() and connection:
                 _kill_ssh(lab)
             elif said == number:
                 program.kill()
