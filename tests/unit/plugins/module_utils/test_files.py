@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -46,5 +47,5 @@ def test_a_full_disk_tells_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(**_options: object) -> object:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
     assert files.age_seconds(str(path)) == 0.0
