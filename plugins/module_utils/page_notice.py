@@ -41,8 +41,11 @@ class Use:
         self._touched = max(self._touched, time.time() - seconds_ago)
 
     def note(self, *, method: str, first: str, status: int) -> None:
-        """Take a request in: what changes something counts, and every request to a program behind Jupyter."""
-        changes = method not in ("GET", "HEAD", "OPTIONS")
+        """Take a request in: what changes files or kernels counts, and every request to a program behind Jupyter.
+
+        JupyterLab saves its layout every few seconds, below ``lab/api``, also when nobody is there.
+        """
+        changes = first == "api" and method not in ("GET", "HEAD", "OPTIONS")
         if 200 <= status < 300 and (changes or first not in _OWN):
             self.touch()
 

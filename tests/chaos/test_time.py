@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from hpclab import Lab
 from hpclab.process import until
+from tests.chromium import SHOTS, chromium
 from tests.laptop import PREFIX, Laptop
 
 SECONDS = 500
@@ -76,3 +79,27 @@ def test_an_open_page_that_nobody_uses_keeps_no_allocation(alice: Laptop, lab: L
     until(lambda: alice.squeue() == [], what="nothing in the queue", seconds=60)
     shown = json.loads(alice.cli("status", alice.account, "--json").stdout)
     assert [(each["state"], each["how"]) for each in shown["accounts"][0]["sessions"]] == [("ended", "idle")]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.rows("F46")
+def test_the_page_warns_before_it_ends_for_idleness_and_goes_on_if_somebody_is_there(
+    alice: Laptop, lab: Lab, tmp_path: Path
+) -> None:
+    alice.set_up()
+    wanted = ("--idle", "0:02:00", "--time", "0:50:00")
+    with chromium(lab, tmp_path) as browser, alice.connected("launch", alice.account, *wanted) as url:
+        page = browser.new_page()
+        page.goto(url)
+        notice = page.locator("#hpc-jupyter-notice")
+        notice.wait_for(timeout=150_000)
+        words = r"Nobody uses this session, so it ends at .+ \(in .+\)\. Go on working here to keep it\."
+        assert re.fullmatch(words, notice.locator("span").inner_text())
+        page.screenshot(path=SHOTS / "notice-of-idleness.png")
+        page.keyboard.press("Shift")
+        notice.wait_for(state="detached", timeout=15_000)
+        assert alice.record()["state"] == "ready"
+        # From here on JupyterLab is open and nobody is there.
+        until(lambda: alice.record()["state"] == "ended", what="the end of an unused session", seconds=240)
+        page.get_by_text("Nobody has used this session: it ended at ").wait_for(timeout=90_000)
+    assert (alice.record()["how"], alice.record()["reason"]) == ("idle", "nobody used it for 120 seconds")

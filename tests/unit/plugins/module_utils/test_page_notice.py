@@ -60,6 +60,8 @@ def _server(settings: dict[str, Any] | None = None, kernels: dt.datetime | None 
 @pytest.mark.parametrize(("method", "first", "status", "counts"), [
     ("GET", "api", 200, False),  # an open page asks every few seconds
     ("GET", "lab", 200, False),
+    ("PUT", "lab", 204, False),  # JupyterLab's layout, every ten seconds
+    ("POST", "login", 302, False),
     ("PUT", "api", 200, True),
     ("POST", "api", 201, True),
     ("POST", "api", 403, False),
