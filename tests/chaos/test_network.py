@@ -14,6 +14,7 @@ import pytest
 
 from hpclab import Lab
 from hpclab.host import RunningHost
+from tests import figures
 from tests.healing import Holding
 from tests.laptop import JUPYTER, ROOT, Laptop
 
@@ -194,3 +195,4 @@ def _end(held: Holding) -> tuple[list[int], int]:
 
 def _figure(what: str, seconds: float) -> None:
     print(f"{what} {seconds:.1f} s")
+    figures.note(what, seconds=round(seconds, 1))
