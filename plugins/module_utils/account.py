@@ -60,7 +60,7 @@ def plan(layout: Layout, *, sessions: bool = False, facts: Mapping[str, str] | N
     directories = [layout.root, layout.server, layout.sessions] if sessions or facts else [layout.root]
     changes = [Change(path, _mode(path), "directory 0700") for path in directories]
     if facts:
-        changes.append(Change(layout.account, _text(layout.account), _account_json(facts)))
+        changes.append(Change(layout.account, _text(layout.account), _account_json(facts, root=layout.root)))
     return [change for change in changes if change.before != change.after]
 
 
@@ -87,8 +87,8 @@ def python_version() -> str:
     return ".".join(str(part) for part in sys.version_info[:3])
 
 
-def _account_json(facts: Mapping[str, str]) -> str:
-    return json.dumps({"schema": SCHEMA, **facts, "version": VERSION}, indent=2) + "\n"
+def _account_json(facts: Mapping[str, str], *, root: str) -> str:
+    return json.dumps({"schema": SCHEMA, **facts, "root": root, "version": VERSION}, indent=2) + "\n"
 
 
 def _existing(path: str) -> str:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the verbs of ``hpc-session`` share: which account this is, how answers and failures are given.
 
-The command's directory, symbolic links resolved, is the account's directory; nothing else says where that is.
+The command's directory, symbolic links resolved, is the account's directory. It is called as ``account.json`` calls it,
+if that is the same: jobs are named after it, and a home may be reached over a link.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def account_here() -> Account:
         with open(layout.account, "rb") as stream:
             facts = json.loads(stream.read().decode("utf-8"))
         kind = str(facts["scheduler"])
+        layout = Layout(_as_set_up(str(facts.get("root", "")), layout.root))
         scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")))
         return Account(
             layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")),
@@ -93,6 +95,14 @@ def account_here() -> Account:
         raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error
     except (ValueError, KeyError, TypeError) as error:
         raise NotSetUp(f"{layout.account} is damaged: set the account up again (playbook hpc.jupyter.setup)") from error
+
+
+def _as_set_up(named: str, here: str) -> str:
+    """``named``, if it is another path to ``here``."""
+    try:
+        return named if os.path.isabs(named) and os.path.samefile(named, here) else here
+    except OSError:
+        return here
 
 
 def name_of(options: argparse.Namespace) -> str:

@@ -94,7 +94,7 @@ def test_one_run_sets_the_account_up(account: Account) -> None:
     assert f"Next: hpc-jupyter launch {NAME}" in run.out
     assert json.loads((account.home.root / "account.json").read_text()) == {
         "schema": 1, "account": NAME, "cluster": "local", "scheduler": "none", "detach": "setsid",
-        "tls": "auto", "idle_limit_seconds": "0", "version": "0.1.0",
+        "tls": "auto", "idle_limit_seconds": "0", "root": str(account.home.root), "version": "0.1.0",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import command, node, reach
+from ansible_collections.hpc.jupyter.plugins.module_utils import command, node, reach, verbs
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 _FACTS = {"schema": 1, "account": "alice@lab", "cluster": "lab", "scheduler": "none", "version": "0.1.0"}
@@ -72,6 +72,16 @@ def test_help_shows_an_example_and_hides_the_job_s_own_entry(capsys: pytest.Capt
     assert end.value.code == 0
     assert "hpc-session start --time 2:00:00 --cpus 4 --memory 8G" in text
     assert "supervise" not in text
+
+
+@pytest.mark.parametrize(("named", "is_known"), [("home/root", True), ("elsewhere", False), ("", False)])
+def test_the_account_s_directory_is_called_as_it_was_set_up(
+    root: Path, tmp_path: Path, named: str, is_known: bool
+) -> None:
+    (tmp_path / "home").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "account.json").write_text(json.dumps(dict(_FACTS, root=str(tmp_path / named) if named else "")))
+    assert verbs.account_here().layout.root == str(tmp_path / named if is_known else root)
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]"])
