@@ -18,12 +18,10 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import identify
 
-from hpc_jupyter import access, forward, hold, state
+from hpc_jupyter import forward, hold, state
 from hpc_jupyter.connection import Link
-from hpc_jupyter.door import Door
-from hpc_jupyter.errors import Failure, NoSession, SessionFailed, Unreachable, Waiting, exit_code
+from hpc_jupyter.errors import NoSession, SessionFailed, Unreachable, exit_code
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.outage import Outage, first_sentence
 from hpc_jupyter.probe import Answer
 from hpc_jupyter.state import Held
 from tests.cli.conftest import TOKEN, World, connect, mend, sshd_config
@@ -344,29 +342,6 @@ def test_a_login_host_that_allows_no_more_sessions_is_named(world: World) -> Non
     )
 
 
-@pytest.mark.rows("F50")
-def test_a_slow_login_has_its_time() -> None:
-    assert access._LOGIN_SECONDS >= 60
-    assert max(hold._LOGIN_SECONDS) >= 60
-
-
-@pytest.mark.rows("F22")
-def test_after_sleep_the_session_is_asked_at_once() -> None:
-    watch = hold._Watch.begin("10.0.0.2")
-    assert not watch.is_due("10.0.0.2")
-    watch.clock -= 60
-    assert watch.is_due("10.0.0.2")
-    assert watch.shaken
-    assert not watch.is_due("10.0.0.2")
-
-
-@pytest.mark.rows("F23")
-def test_with_another_address_the_session_is_asked_at_once() -> None:
-    watch = hold._Watch.begin("10.0.0.2")
-    assert watch.is_due("")
-    assert watch.is_due("10.0.7.9")
-
-
 @pytest.mark.rows("T5")
 def test_a_listener_of_somebody_else_is_shown_no_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     link = connect(world)
@@ -415,30 +390,3 @@ def test_mending_waits_for_whoever_has_the_lock(world: World, monkeypatch: pytes
     mended: Link = mend(world.connector, link, unlock)
     hold.close(mended)
     assert "another hpc-jupyter has been connecting to session default of me@lab for more than" in said[0]
-
-
-@pytest.mark.rows("F24")
-def test_pauses_are_short_for_the_network_and_long_for_a_closed_door() -> None:
-    long_ago = time.time() - 3600
-    turned_away = [Outage(print, tries=tries).pause_after(Unreachable("x", cause="turned away")) for tries in range(8)]
-    assert min(turned_away) >= 10
-    assert 200 < max(turned_away) <= 390
-    assert 0.2 <= Outage(print).knock_pause() <= 0.4
-    assert Outage(print, since=time.time() - 60).knock_pause() <= 0.4
-    assert 40 < Outage(print, since=long_ago).knock_pause() <= 78
-    assert Outage(print).pause_after(Unreachable("x")) <= 1.3
-    assert Outage(print).pause_after(Waiting("x")) <= 1.3
-    assert len({Outage(print).knock_pause() for _each in range(9)}) > 1
-
-
-def test_what_is_told_of_an_error_is_its_first_sentence() -> None:
-    error = Failure("lab: gateway gate: port 22 cannot be reached (No route to host). Check this machine's network")
-    assert first_sentence(error, "lab") == "gateway gate: port 22 cannot be reached (No route to host)"
-
-
-def test_a_way_that_begins_with_a_program_of_the_persons_own_cannot_be_knocked_at(world: World) -> None:
-    config = world.home / "own_config"
-    assert Door.of(world.cluster, world.access.files).host == "127.0.0.1"
-    config.write_text("Match originalhost lab\n  ProxyCommand nc %h %p\n" + config.read_text())
-    door = Door.of(world.cluster, world.access.files)
-    assert (door.host, door.is_open(), door.own_address()) == ("", True, "")
