@@ -121,9 +121,11 @@ class Run:
             self._strike(strike, session, dice)
             if strike.heals:
                 self._healed(session)
+        found = self.world.record(session)
         self._settle(session)
         lived = strike.lives and verb != "stop" and not is_new
-        assert not lived or self.world.record(session).get("job_id") == before, f"{session}: another job than {before}"
+        now = self.world.record(session).get("job_id")
+        assert not lived or now == before, f"{session}: job {now}, not {before}; after the fault its record was {found}"
 
     def _strike(self, strike: Strike, session: Session, dice: random.Random) -> None:
         with strike.act(self.world, session, dice) as hit:
