@@ -94,17 +94,18 @@ def requeue(world: World, session: Session, dice: random.Random) -> Iterator[Non
     before, ctl = world.record(session).get("started_at"), world.lab.host("ctl")
     job = "".join(world.jobs(session)[:1])
 
-    def is_over() -> bool:
-        """Neither runs, nor waits, nor is cleaned up after."""
-        return not job or not ctl.run(["squeue", "--noheader", "--jobs", job], check=False).stdout.strip()
+    def state() -> str:
+        """Empty once it neither runs, nor waits, nor is cleaned up after."""
+        return ctl.run(["squeue", "--noheader", "--jobs", job, "--format", "%T"], check=False).stdout.strip()
 
     def is_again() -> bool:
-        ctl.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False)
-        return world.record(session).get("started_at") != before
+        if state() == "PENDING":
+            ctl.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False)
+        return not state() or world.record(session).get("started_at") != before
 
     ctl.run(["scontrol", "requeue", job], check=False)
     yield
-    until(lambda: is_over() or is_again(), what="the next start, or the end", seconds=120)
+    until(lambda: not job or is_again(), what="the next start, or the end", seconds=120)
 
 
 @contextmanager
