@@ -9,8 +9,13 @@ import json
 import os
 import pty
 import sys
+import termios
+import time
 
 PYTHON = "/usr/bin/python3"
+_SILENCE_SECONDS = 3.0
+"""Then it is a question whose answer is shown."""
+_FLUSH_SECONDS = 0.3
 
 
 def run(answers: list[tuple[str, str]], argv: list[str]) -> int:
@@ -23,10 +28,19 @@ def run(answers: list[tuple[str, str]], argv: list[str]) -> int:
         os.write(1, piece)
         seen += piece.decode("utf-8", "replace")
         if waiting and waiting[0][0] in seen:
+            _await_silence(terminal)
             os.write(terminal, waiting.pop(0)[1].encode() + b"\n")
             seen = ""
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code or bool(waiting)
+
+
+def _await_silence(terminal: int) -> None:
+    """Until nothing typed is shown: Ansible asks first, turns that off then, and throws away what was typed before."""
+    deadline = time.monotonic() + _SILENCE_SECONDS
+    while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(_FLUSH_SECONDS)
 
 
 def _read(terminal: int) -> bytes:
