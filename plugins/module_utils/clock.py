@@ -176,4 +176,3 @@ class Idleness:
 def question(job_id: str) -> list[str]:
     """What asks the scheduler for the end of a job: this very program, as another process."""
     return [sys.executable, sys.argv[0], "ends", job_id]
-

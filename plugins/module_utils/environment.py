@@ -244,7 +244,7 @@ def _usable(
             f"the JupyterLab {where} is too old: it has jupyter_server {server}, "
             f"and sessions can be secured only from {floors.dotted(FIRST_SERVER)} on"
         )
-    old = floors.below(found.versions)
+    old = floors.below(found.versions, floors.FLOORS)
     if old and not allow_old:
         raise HpcJupyterError(f"the JupyterLab {where} is too old: {'; '.join(old)}. {floors.REMEDY}")
     old += floors.below(found.versions, floors.INTERFACES)

@@ -23,7 +23,7 @@ REMEDY = (
 )
 
 
-def below(versions: Mapping[str, str], floors: Mapping[str, tuple[int, ...]] = FLOORS) -> list[str]:
+def below(versions: Mapping[str, str], floors: Mapping[str, tuple[int, ...]]) -> list[str]:
     """One sentence for each package that is older than its first safe release."""
     return [
         f"{name} {versions[name]} has known holes, {dotted(floor)} is the first without"

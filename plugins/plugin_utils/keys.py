@@ -22,6 +22,7 @@ MARK = "hpc.jupyter"
 _NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 """Those that ssh tries by itself."""
 
+_SETTING = "identityfile "
 _DATED = ("id_dsa", "id_xmss")
 """Those that ssh may still name by itself, and no server should take."""
 
@@ -67,8 +68,8 @@ def configured(host: str, *, user: str, config: str) -> list[str]:
         return []
     argv = ["ssh", "-G", "-F", config, "-l", user, "--", host]
     told = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
-    lines = (line.partition(" ") for line in told.stdout.splitlines())
-    paths = [os.path.expanduser(value) for key, _, value in lines if key == "identityfile"]
+    named = [line[len(_SETTING):] for line in told.stdout.splitlines() if line.startswith(_SETTING)]
+    paths = [os.path.expanduser(value) for value in named]
     return [path for path in paths if os.path.isabs(path) and os.path.basename(path) not in _NAMES + _DATED]
 
 

@@ -30,7 +30,7 @@ def test_a_version_is_its_numbers(version: str, numbers: tuple[int, ...]) -> Non
     ],
 )
 def test_what_is_below_its_floor_is_named(name: str, version: str, problems: list[str]) -> None:
-    assert floors.below({name: version}) == problems
+    assert floors.below({name: version}, floors.FLOORS) == problems
 
 
 def test_versions_are_those_of_this_python() -> None:
