@@ -37,6 +37,7 @@ class Claim:
         self._environment = environment
         self._job_id = ""
         self._last: Record | None = None
+        self._run: tuple[int, str] | None = None
 
     @property
     def job_id(self) -> str:
@@ -46,6 +47,7 @@ class Claim:
     def take(self) -> Record | None:
         """The record, ``starting``, once it is ours; ``None``, with ``step_back``, if another claim is better."""
         self._last = rec.update(self.files.record, self._claimed)
+        self._run = (self._last.pid, self._last.node) if self._last else None
         return self._last
 
     def update(self, change: Callable[[Record], Record]) -> Record | None:
@@ -79,7 +81,13 @@ class Claim:
         return latest.job_id == self._job_id != "" and latest.state == rec.SUBMITTED and not latest.pid
 
     def _is_ours(self, latest: Record) -> bool:
-        """Ours is the record that names our job, of whichever submit, or that waits for our generation's job."""
+        """Ours is the record that names our job, of whichever submit, or that waits for our generation's job.
+
+        It must not name another run of the job: one that is started again elsewhere, because its node was cut off, goes
+        on there until the node is back.
+        """
+        if self._run and latest.pid and (latest.pid, latest.node) != self._run:
+            return False
         if latest.job_id and self._job_id:
             return latest.job_id == self._job_id
         return latest.generation == self._generation

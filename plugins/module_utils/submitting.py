@@ -39,12 +39,13 @@ def adopt(job: Job, request: Request, layout: Layout) -> None:
     """Make a job that was found by its name the session's own, whichever submit it came from."""
     files = layout.session(request.session)
     known = rec.read(files.record) or _blank(request, files)
-    rec.update(files.record, lambda latest: replace(_revived(latest or known), job_id=job.job_id))
+    rec.update(files.record, lambda latest: replace(_revived(latest or known, job), job_id=job.job_id))
 
 
-def _revived(record: Record) -> Record:
-    started = record.state not in (rec.INTENDED, rec.ENDED)
-    return record if started else replace(record, state=rec.SUBMITTED, how="", reason="")
+def _revived(record: Record, job: Job) -> Record:
+    """What the record says of a run it may go on saying, if that is one of this job."""
+    same = record.job_id in ("", job.job_id) and record.state not in (rec.INTENDED, rec.ENDED)
+    return record if same else replace(record, state=rec.SUBMITTED, how="", reason="", pid=0)
 
 
 def submit(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) -> None:

@@ -70,6 +70,19 @@ def test_nothing_is_written_once_a_newer_session_is_there(tmp_path: Path) -> Non
     assert rec.read(str(tmp_path / "record.json")) == newer
 
 
+def test_a_run_whose_node_was_cut_off_leaves_the_session_to_the_next_run_of_its_job(tmp_path: Path) -> None:
+    first = _claim(tmp_path, _INTENDED)
+    first.take()
+    second = Claim(str(tmp_path), 3, dict(_JOB, SLURMD_NODENAME="c2", SLURM_RESTART_COUNT="1"))
+    taken = second.take()
+    assert taken is not None
+    assert (taken.state, taken.node, taken.job_id) == (rec.STARTING, "c2", "42")
+    assert first.is_superseded()
+    assert first.conclude(how="stopped", reason="x") is None
+    assert not second.is_superseded()
+    assert rec.read(str(tmp_path / "record.json")) == taken
+
+
 def test_an_end_leaves_no_address_behind(tmp_path: Path) -> None:
     claim = _claim(tmp_path, _INTENDED)
     claim.take()
