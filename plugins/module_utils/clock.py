@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Walltime:
         now = time.time()
         if self._child is None:
             if self._argv and now >= self._ask_at:
-                self._child, self._asked_at = self._ask(), now
+                self._ask(now)
             return False
         if self._child.poll() is None:
             if now - self._asked_at > ANSWER_SECONDS:
@@ -118,8 +119,13 @@ class Walltime:
         self._warned = now_due
         return now_due
 
-    def _ask(self) -> LoggedChild:
-        return LoggedChild(self._argv, environment=self._environment, directory="/", echo=False)
+    def _ask(self, now: float) -> None:
+        """A node without room for one more process is asked later."""
+        self._asked_at = now
+        try:
+            self._child = LoggedChild(self._argv, environment=self._environment, directory="/", echo=False)
+        except (OSError, RuntimeError, subprocess.SubprocessError):
+            self._ask_at = next_question(self.ends_at, minutes=self._minutes, now=now)
 
     def _take(self, ends_at: float) -> bool:
         if not ends_at or is_same(ends_at, self.ends_at):

@@ -71,12 +71,14 @@ def remove_left_over(path: str, *, lease_seconds: float = LEASE_SECONDS) -> bool
 def _signs_of_life(path: str, own: str, *, every_seconds: float) -> Iterator[None]:
     over = threading.Event()
     signs = threading.Thread(target=_give_signs, args=(path, own, over, every_seconds), daemon=True)
-    signs.start()
+    with contextlib.suppress(RuntimeError):  # where no thread can be started, the lease has to be enough
+        signs.start()
     try:
         yield
     finally:
         over.set()
-        signs.join()
+        if signs.ident is not None:
+            signs.join()
 
 
 def _give_signs(path: str, own: str, over: threading.Event, every_seconds: float) -> None:

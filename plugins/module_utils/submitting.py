@@ -18,7 +18,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     HpcJupyterError,
     SchedulerUnavailable,
-    SubmitRefused,
     SubmitUnclear,
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import check_room, write_private
@@ -59,7 +58,7 @@ def submit(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler
         job_id = scheduler.submit(order)
     except SubmitUnclear as error:
         job_id = _found_again(scheduler, order.name, unclear=error)
-    except (SubmitRefused, SchedulerUnavailable, OSError) as error:
+    except (HpcJupyterError, OSError) as error:
         with contextlib.suppress(OSError):
             conclude(files, intention.generation, how="failed", reason=str(error))
         raise

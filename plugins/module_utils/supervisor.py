@@ -250,8 +250,9 @@ class Looks:
 
 
 def _say(text: str, *, code: int = 0) -> int:
-    """One line in the job's log."""
+    """One line in the job's log; a session does not end because that is full."""
     stream = sys.stderr if code else sys.stdout
-    stream.write(f"hpc-jupyter: {text}\n")
-    stream.flush()
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(f"hpc-jupyter: {text}\n")
+        stream.flush()
     return code

@@ -117,12 +117,14 @@ def close_master(files: Files) -> bool:
 def _set_aside(files: Files) -> Iterator[None]:
     """The master that there is makes way for another one, and comes back where that could not be opened."""
     pids = [pid for pid in (master_pid(files.control), master_pid(files.entrance)) if pid]
-    os.rename(files.control, files.former)
+    with contextlib.suppress(FileNotFoundError):  # one that dies just now takes its socket along
+        os.rename(files.control, files.former)
     try:
         yield
     except BaseException:
         if not os.path.exists(files.control):
-            os.rename(files.former, files.control)
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(files.former, files.control)
         raise
     for pid in pids:
         # Asked to end, it would take its successor's socket away.

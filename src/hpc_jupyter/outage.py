@@ -68,7 +68,7 @@ class Outage:
         """Until the next login: seconds at first, and long where a host closes the door on those who come often."""
         self.tries += 1
         if isinstance(error, Failure) and error.cause == TURNED_AWAY:
-            return _jittered(min(_TURNED_AWAY_SECONDS * 2 ** (self.tries - 1), _LONGEST_AWAY_SECONDS))
+            return _jittered(min(_TURNED_AWAY_SECONDS * 2 ** min(self.tries - 1, 10), _LONGEST_AWAY_SECONDS))
         if isinstance(error, Waiting):
             return _jittered(min(float(self.tries), 10.0))
         return _jittered(min(max(1.0, self.seconds / 30), _LONGEST_PAUSE_SECONDS))

@@ -61,3 +61,7 @@ def test_a_way_that_begins_with_a_program_of_the_persons_own_cannot_be_knocked_a
     config.write_text("Match originalhost lab\n  ProxyCommand nc %h %p\n" + config.read_text())
     door = Door.of(world.cluster, world.access.files)
     assert (door.host, door.is_open(), door.own_address()) == ("", True, "")
+
+
+def test_after_days_the_pause_is_still_a_number() -> None:
+    assert Outage(print, tries=5000).pause_after(Unreachable("x", cause="turned away")) <= 390

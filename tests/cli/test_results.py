@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
 
+from hpc_jupyter.commands import stop
+from hpc_jupyter.context import Context
+from hpc_jupyter.errors import Detached
 from hpc_jupyter.results import AccountStatus, Cleaned, Holding, Logs, Status
 
 READY = {"account": "a@c", "session": "s", "state": "ready", "node": "c1", "job_id": "7"}
@@ -77,3 +81,20 @@ def test_a_log_tells_the_supervisor_s_words_from_the_rest() -> None:
         "  module loaded", "hpc-jupyter: session s is ready on c1", "  [I 2026-11-21 ServerApp] Kernel started",
     ]  # fmt: skip
     assert Logs("a@c", "s", "/h/job.log", ()).lines() == ["The log of session s is empty (/h/job.log)"]
+
+
+def test_ctrl_c_while_one_account_is_stopped_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def play(_context: Context, _playbook: str, name: str, _variables: object) -> None:
+        asked.append(name)
+        raise Detached("interrupted")
+
+    monkeypatch.setattr(stop, "play", play)
+    monkeypatch.setattr(stop, "known_accounts", lambda: ["a@c", "b@c"])
+    monkeypatch.setattr(Context, "access", lambda _self, _name: None)
+    monkeypatch.setattr(Context, "account", lambda _self, _name: None)
+    monkeypatch.setattr(Context, "accounts", SimpleNamespace(accounts={"a@c": None, "b@c": None}))
+    with pytest.raises(Detached):
+        stop.run_all(Context(), "", yes=True)
+    assert asked == ["a@c"]

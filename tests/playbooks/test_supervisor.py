@@ -263,10 +263,10 @@ def test_the_log_s_own_words_say_why_jupyter_died(site: Site) -> None:
 
 @pytest.mark.rows("F13")
 def test_a_jupyter_that_lives_and_listens_on_nothing_is_ended(site: Site) -> None:
-    site.intend(startup_seconds=2)
+    site.intend(startup_seconds=12)
     hangs = "import time\nprint('hangs', flush=True)\ntime.sleep(60)\n"
     Path(site.layout.server, "jupyter_server_config.py").write_text(hangs)
-    assert _fails(site) == "Jupyter did not answer within 2 seconds (nothing listens): hangs"
+    assert _fails(site) == "Jupyter did not answer within 12 seconds (nothing listens): hangs"
     assert "-m jupyterlab" not in " ".join(process.command for process in processes_of(site.layout.root))
 
 

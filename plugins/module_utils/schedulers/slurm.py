@@ -44,8 +44,9 @@ _STEP_GRACE_SECONDS = 20.0
 _FORMAT = "%i|%T|%r|%N|%B|%S|%e|%j"
 _HEADER, _STEP_HEADER = "JOBID|", "STEPID|"
 """An answer without its header is none: an empty one is then not taken for "there is no such job"."""
-_HIDDEN = ("SQUEUE_", "SBATCH_ARRAY", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SBATCH_JOB_NAME", "SBATCH_TEST_ONLY")
-"""Of a login's environment: what would hide jobs from us, make several, or wait for their end."""
+_HIDDEN = ("SQUEUE_", "SBATCH_ARRAY", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SBATCH_JOB_NAME", "SBATCH_TEST_ONLY",
+           "SLURM_TIME_FORMAT")
+"""Of a login's environment: what would hide jobs, make several, wait for their end, or write times otherwise."""
 _MESSAGE_TIMEOUT = re.compile(r"^MessageTimeout\s*=\s*(\d+)", re.MULTILINE)
 _ROW = re.compile(r"\d+(?:[_+][\d\[\],-]+)?\|")
 _ID = re.compile(r"(\d+)(?:;[\w.-]+)?")

@@ -13,6 +13,7 @@ from hpc_jupyter import leftovers
 from hpc_jupyter.ask import agreed
 from hpc_jupyter.commands import status
 from hpc_jupyter.context import Context
+from hpc_jupyter.errors import Detached
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.results import Cleaned, Status, clean_line
 from hpc_jupyter.watch import play
@@ -75,6 +76,8 @@ def _remove(context: Context, part: _Part) -> Cleaned:
     if part.there:
         try:
             gone += _remove_there(context, part)
+        except Detached:  # Ctrl-C is for all of them
+            raise
         except HpcJupyterError as error:
             problems, code = [f"{part.account}: {error}"], Exit.FAILED
     kept = tuple(item for item in (*part.here, *part.there) if item not in gone)

@@ -7,7 +7,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.request import session
 
 from hpc_jupyter.ask import agreed
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import exit_code
+from hpc_jupyter.errors import Detached, exit_code
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.results import Done, Several
 from hpc_jupyter.state import Store, known_accounts
@@ -66,6 +66,8 @@ def _all_of(context: Context, name: str) -> Done | HpcJupyterError:
         context.access(name)
         context.progress.now(f"Stopping all sessions of {name}")
         result = play(context, "hpc.jupyter.stop", name, {"jupyter_session_every": True})
+    except Detached:  # Ctrl-C is for all of them
+        raise
     except HpcJupyterError as error:
         return error
     stopped = tuple(str(session) for session in result.told.get("stopped", ()))

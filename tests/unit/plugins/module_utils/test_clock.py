@@ -129,3 +129,10 @@ def test_each_warning_is_given_once_and_not_for_what_was_asked_for(monkeypatch: 
     assert walltime.warning() == 0
     walltime.ends_at = time.time() + 1790
     assert walltime.warning() == 30
+
+
+def test_a_question_that_cannot_be_asked_is_asked_later() -> None:
+    walltime = Walltime(0.0, minutes=_MINUTES, argv=["/nowhere/to/ask"], environment=os.environ)
+    assert not walltime.look()
+    assert not walltime.look()
+    assert walltime.ends_at == 0.0

@@ -88,3 +88,16 @@ def test_a_holder_that_gives_signs_of_life_keeps_its_lock_beyond_the_lease(tmp_p
             time.sleep(0.01)
         assert os.stat(path).st_mtime_ns > before
     assert os.listdir(tmp_path) == []
+
+
+def test_without_room_for_a_thread_the_lock_holds_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", no_room)
+    path = str(tmp_path / "lock")
+    with lock.held(path, wait_seconds=1, what="it"):
+        assert os.path.exists(path)
+    assert not os.path.exists(path)
