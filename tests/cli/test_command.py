@@ -269,9 +269,11 @@ def test_a_reader_that_goes_away_is_no_traceback(environment: dict[str, str]) ->
 def test_a_signal_at_the_very_start_ends_quietly(
     environment: dict[str, str], number: signal.Signals, code: int
 ) -> None:
-    argv = [sys.executable, "-m", "hpc_jupyter", "accounts"]
+    argv = [sys.executable, "-X", "importtime", "-m", "hpc_jupyter", "accounts"]
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.6)
+    assert process.stderr
+    assert any(line.endswith(" hpc_jupyter.cli\n") for line in process.stderr)
+    time.sleep(0.2)  # before, it is Python's own start that a signal meets
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode in (code, 0, -number)
