@@ -35,7 +35,6 @@ __all__ = [
 TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
 """Tells the askpass program which terminal to ask on: in its session of its own it has no /dev/tty."""
 
-_CHECK_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
