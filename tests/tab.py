@@ -1,6 +1,7 @@
 """Stands for a browser's tab that is left open: `tab.py URL FILE`, URL with its token.
 
-It starts a kernel that keeps printing numbers, and connects again whenever its websocket breaks, as JupyterLab does.
+It starts a kernel that keeps printing numbers, and connects again whenever its websocket breaks, as JupyterLab does. It
+says then how many messages have come, as the script does that a session adds to JupyterLab's page.
 ``FILE`` gets the kernel's id in its first line, then each number that was seen, then ``kept N`` once the kernel has
 been interrupted and has counted what it printed.
 """
@@ -38,6 +39,7 @@ class Tab:
         [self.token] = parse_qs(parts.query)["token"]
         self.base = f"{parts.netloc}{parts.path.rsplit('/', 1)[0]}"
         self.session = uuid.uuid4().hex
+        self.seen = 0
         self.file = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115
         self.over = threading.Event()
         self.kernel = self.request("POST", "api/kernels", {"name": "python3"})["id"]
@@ -65,6 +67,7 @@ class Tab:
     def connect(self, *, seconds: float = 30) -> Any:
         """The kernel's channels, under the same session every time, so that the server gives what it has kept back."""
         url = f"ws://{self.base}/api/kernels/{self.kernel}/channels?session_id={self.session}"
+        url += f"&hpc_jupyter_seen={self.seen}"
         channel = websocket.create_connection(url, timeout=seconds, header=[f"Authorization: token {self.token}"])
         channel.settimeout(1)
         return channel
@@ -74,6 +77,7 @@ class Tab:
         while not self.over.is_set():
             try:
                 told = json.loads(channel.recv())
+                self.seen += 1
             except websocket.WebSocketTimeoutException:
                 continue
             except (OSError, ValueError, websocket.WebSocketException):

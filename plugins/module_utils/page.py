@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Puts what warns inside the notebook page where Jupyter takes it from: the session's own directory on the node.
+"""Puts what a session adds to Jupyter where that takes it from: the session's own directory on the node.
 
-Jupyter finds the extension by a configuration of the session's, which puts that directory on its own path: kernels and
-what a person installs see nothing of it.
+It warns inside the notebook page, and keeps what the page has not got. Jupyter finds the extensions by a configuration
+of the session's, which puts that directory on its own path: kernels and what a person installs see nothing of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import json
 import os
 from typing import Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import archive, page_notice, page_script
+from ansible_collections.hpc.jupyter.plugins.module_utils import archive, page_notice, page_outbox, page_script
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 
 MODULE = "hpc_jupyter_notice"
+_MODULES = {MODULE: page_notice, "hpc_jupyter_outbox": page_outbox}
 _CONFIG = f"""\
 import os, sys
 
@@ -30,10 +31,11 @@ def install(config: str) -> None:
     enabled = os.path.join(config, "jupyter_server_config.d")
     for directory in (place, enabled):
         os.mkdir(directory, 0o700)
-    write_private(os.path.join(place, f"{MODULE}.py"), archive.source(page_notice.__name__))
+    for name, module in _MODULES.items():
+        write_private(os.path.join(place, f"{name}.py"), archive.source(module.__name__))
     write_private(os.path.join(place, "notice.js"), page_script.SCRIPT.encode())
     write_private(os.path.join(config, "jupyter_server_config.py"), _CONFIG.encode())
-    wanted = {"ServerApp": {"jpserver_extensions": {MODULE: True}}}
+    wanted = {"ServerApp": {"jpserver_extensions": dict.fromkeys(_MODULES, True)}}
     write_private(os.path.join(enabled, f"{MODULE}.json"), json.dumps(wanted).encode())
 
 

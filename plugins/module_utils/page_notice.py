@@ -80,7 +80,7 @@ def answer(times: dict[str, Any], *, used_at: float, busy: bool, now: float) -> 
 
 def with_script(body: bytes, source: str) -> bytes:
     """A page with the script; one that has no end of its head or body is left as it is."""
-    tag = f'<script src="{source}" defer></script>'.encode("ascii")
+    tag = f'<script src="{source}"></script>'.encode("ascii")  # at once: before the page's own, which are deferred
     for end in (b"</head>", b"</body>"):
         before, found, after = body.partition(end)
         if found:

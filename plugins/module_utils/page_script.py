@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every page of a session runs: it asks once a minute how long the session lasts, and warns before the end.
+"""What every page of a session runs: it warns before the session's end, and counts what kernels have told the page.
+
+Once a minute it asks how long the session lasts. To a kernel's websocket it adds how many messages the page has got
+under its session, so that after a cut the server gives it the others and none twice (``page_outbox.py``).
 
 Plain JavaScript without any library of JupyterLab's or the notebooks', styled by the DOM alone, so that a content
 security policy without inline scripts and styles lets it be.
@@ -12,6 +15,19 @@ from __future__ import annotations
 SCRIPT = r"""
 (() => {
   "use strict";
+  const KERNEL = /\/api\/kernels\/[^/?]+\/channels\?(?:.*&)?session_id=[^&]+/;
+  const seen = new Map();  // a kernel's websocket, without the count -> the messages that have come
+
+  // Before the page's own scripts run, which take it from here.
+  window.WebSocket = class WebSocket extends window.WebSocket {
+    constructor(url, ...others) {
+      const key = String(url);
+      const counts = KERNEL.test(key);
+      super(counts ? `${key}&hpc_jupyter_seen=${seen.get(key) || 0}` : url, ...others);
+      if (counts) { this.addEventListener("message", () => seen.set(key, (seen.get(key) || 0) + 1)); }
+    }
+  };
+
   if (window.top !== window.self || window.hpcJupyterNotice) { return; }
   window.hpcJupyterNotice = true;
 
@@ -133,6 +149,6 @@ SCRIPT = r"""
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { ask(); } });
   setInterval(ask, POLL_MS);
   setInterval(draw, 5000);
-  ask();
+  document.addEventListener("DOMContentLoaded", ask);
 })();
 """

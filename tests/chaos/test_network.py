@@ -21,10 +21,6 @@ from tests.laptop import JUPYTER, ROOT, Laptop
 HEALS_SECONDS = 5.0
 CUTS = int(os.environ.get("NETWORK_CUTS", "100"))
 LONG_SECONDS = 60.0
-LINES_A_SECOND = 10
-"""What the tab's kernel prints."""
-_UNDER_WAY_SECONDS = 1.0
-"""What was sent on a connection shortly before that died."""
 TAB, SEEN = "/tmp/tab.py", "/tmp/tab-of-alice"
 
 
@@ -115,12 +111,12 @@ def test_a_hundred_cuts_under_a_kernel_that_prints(held: Holding, lab: Lab) -> N
     seen, kept = _end(held)
     _figure(f"{CUTS} cuts (seed {seed}): healed after, in the middle", statistics.median(took))
     _figure("at the most", max(took))
-    missed = kept - len(set(seen))
-    print(f"kernel {kernel} has all of its {kept} lines; the tab missed {missed}, it was cut off for {away:.0f} s")
+    print(f"kernel {kernel} has all of its {kept} lines, the tab has {len(set(seen))} of them in {len(seen)}, "
+          f"it was cut off for {away:.0f} s")
     assert len(took) == CUTS
     assert kept > CUTS
-    assert max(seen) >= kept - LINES_A_SECOND
-    assert missed <= LINES_A_SECOND * (away + _UNDER_WAY_SECONDS * CUTS)
+    assert seen == list(range(len(seen)))
+    assert len(seen) in (kept, kept - 1)  # the interrupt may come between counting and printing
 
 
 def _short(_held: Holding, lab: Lab, chance: random.Random) -> None:

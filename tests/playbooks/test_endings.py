@@ -6,6 +6,7 @@ import glob
 import http.client
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import probe, record
 
 from tests.jupyter_env import jupyter_python
 from tests.session_site import Site, wait_for
+from tests.wheelhouse import ROOT
 
 NOTICE = "hpc-jupyter/notice"
 
@@ -94,7 +96,7 @@ def test_a_session_that_nobody_uses_says_so_and_ends(ends: tuple[Site, record.Re
 
 def test_every_page_has_the_script_and_files_have_not(up: Site) -> None:
     (up.home / "page.html").write_text("<html><head></head><body>a page of the person's own</body></html>")
-    source = f'<script src="{up.record().base_url}{NOTICE}.js" defer></script>'.encode()
+    source = f'<script src="{up.record().base_url}{NOTICE}.js"></script>'.encode()
     for page in ("lab", "lab/tree/page.html", "doc/tree/page.html"):
         status, body = _ask(up, "GET", page)
         assert (status, body.count(source)) == (200, 1), page
@@ -138,6 +140,15 @@ def test_only_what_a_person_does_counts_as_use(up: Site) -> None:
     for nonsense in ("-1", "1e9", "\xb2", "99999"):
         before = _times(up)["used_ago"]
         assert _times(up, **{"X-Hpc-Jupyter-Used": nonsense})["used_ago"] >= before
+
+
+@pytest.mark.rows("F20", "F25")
+def test_pages_that_are_cut_off_have_all_output_once_and_in_order(up: Site, python: Path) -> None:
+    argv = [str(python), str(ROOT / "tests/cutting.py"), up.target().socket, up.target().base_url]
+    done = subprocess.run(argv, input=up.token(), stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+    one, other = json.loads(done.stdout)
+    assert one == other == [*map(str, range(400)), "end"]
+    assert "lost to the page" not in up.log()
 
 
 def test_a_page_that_cannot_warn_keeps_no_session_from_starting(tmp_path: Path, python: Path) -> None:

@@ -1,0 +1,229 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import page_outbox
+from ansible_collections.hpc.jupyter.plugins.module_utils.page_outbox import Line, Lines, Outbox
+
+
+class Wire:
+    """A connection: what was written, and the pings, in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def write(self, message: Any, _binary: bool) -> None:
+        self.sent.append(message)
+
+    def ping(self, payload: bytes) -> None:
+        self.sent.append(payload)
+
+    @property
+    def messages(self) -> list[Any]:
+        return [each for each in self.sent if isinstance(each, str)]
+
+    @property
+    def pings(self) -> list[bytes]:
+        return [each for each in self.sent if isinstance(each, bytes)]
+
+
+def _outbox(*, size: int = 10**6, count: int = 10**6, tail: int = 0) -> tuple[Outbox, list[str]]:
+    said: list[str] = []
+    made = Outbox(lambda text, *words: said.append(text % words),
+                  limit_bytes=size, limit_count=count, tail_bytes=tail)
+    return made, said
+
+
+def _attached(outbox: Outbox, seen: int | None) -> Wire:
+    wire = Wire()
+    outbox.attach(wire, seen)
+    return wire
+
+
+def _put(outbox: Outbox, text: str) -> None:
+    for each in text:
+        outbox.put(each)
+
+
+def test_what_was_written_into_a_dead_connection_is_told_again_and_nothing_twice() -> None:
+    outbox, _said = _outbox()
+    _attached(outbox, 0)
+    _put(outbox, "ab")
+    outbox.detach()
+    _put(outbox, "cd")
+    assert _attached(outbox, 1).messages == ["b", "c", "d"]
+
+
+def test_a_client_that_does_not_count_gets_what_came_when_it_was_known_to_be_gone() -> None:
+    outbox, said = _outbox()
+    _attached(outbox, None)
+    _put(outbox, "ab")
+    outbox.detach()
+    _put(outbox, "cd")
+    assert _attached(outbox, None).messages == ["c", "d"]
+    assert not said
+
+
+def test_a_server_that_knows_nothing_of_a_page_goes_on_counting_where_it_is() -> None:
+    outbox, said = _outbox()
+    wire = _attached(outbox, 500)
+    _put(outbox, "ab")
+    assert (wire.messages, wire.pings) == (["a", "b"], [b"hpc-jupyter 501"])
+    assert _attached(outbox, 501).messages == ["b"]
+    assert not said
+
+
+def test_a_pong_confirms_what_was_written_before_its_ping() -> None:
+    outbox, _said = _outbox(tail=2)
+    wire = _attached(outbox, 0)
+    _put(outbox, "abcdef")
+    assert outbox.size == 6
+    outbox.pong(wire, b"hpc-jupyter 1")
+    assert (outbox.size, wire.pings) == (6, [b"hpc-jupyter 1", b"hpc-jupyter 6"])  # the tail is kept
+    outbox.pong(wire, b"hpc-jupyter 6")
+    assert (outbox.size, len(wire.pings)) == (2, 2)
+    assert _attached(outbox, 5).messages == ["f"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"hpc-jupyter", b"hpc-jupyter x", b"hpc-jupyter 1234567890123456", b"1"])
+def test_other_pongs_confirm_nothing(payload: bytes) -> None:
+    outbox, _said = _outbox()
+    wire = _attached(outbox, 0)
+    _put(outbox, "abc")
+    outbox.pong(wire, payload)
+    outbox.pong(Wire(), b"hpc-jupyter 3")
+    assert outbox.size == 3
+
+
+@pytest.mark.parametrize("limits", [{"size": 3}, {"count": 3}])
+def test_what_is_kept_is_bounded_and_what_is_lost_is_said(limits: dict[str, int]) -> None:
+    outbox, said = _outbox(**limits)
+    _attached(outbox, 0)
+    _put(outbox, "ab")
+    outbox.detach()
+    _put(outbox, "cdef")
+    assert outbox.size == 3
+    assert _attached(outbox, 1).messages == ["d", "e", "f"]
+    assert said == [
+        "4 bytes of a kernel's messages wait for a page: the oldest are kept no longer",
+        "2 messages of the kernel are lost to the page: too many came while it was cut off",
+    ]
+    assert _attached(outbox, 3).messages == ["f"]  # counted by the page: a, d and e
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_connection_delivers_the_page_has_everything_once_and_in_order(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    outbox, said = _outbox(tail=chance.randrange(4, 40))
+    page: list[str] = []
+    told = 0
+    for _connection in range(30):
+        wire = _attached(outbox, len(page))
+        read = 0
+        for _each in range(chance.randrange(20)):
+            outbox.put(f"{told:04}")
+            told += 1
+            if chance.random() < 0.4:
+                pongs = [each for each in wire.sent[read:] if isinstance(each, bytes)]
+                page += [each for each in wire.sent[read:] if isinstance(each, str)]
+                read = len(wire.sent)
+                for payload in pongs:
+                    outbox.pong(wire, payload)
+        if chance.random() < 0.5:
+            outbox.detach()
+            outbox.put(f"{told:04}")
+            told += 1
+    page += _attached(outbox, len(page)).messages
+    assert page == [f"{number:04}" for number in range(told)]
+    assert not said
+
+
+class Stream:
+    """One of a kernel's channels."""
+
+    def __init__(self) -> None:
+        self.shut = False
+
+    def closed(self) -> bool:
+        return self.shut
+
+    def on_recv(self, _callback: object) -> None:
+        """Nobody reads it any more."""
+
+    def close(self) -> None:
+        self.shut = True
+
+
+def _left(lines: Lines, key: str, *, keep: bool = True) -> tuple[Line, Stream]:
+    """The line of a page that was there and is cut off."""
+    line, stream = lines.take(key, kernel_id="k", protocol=None), Stream()
+    lines.leave(key, {"iopub": stream}, keep=keep)
+    return line, stream
+
+
+def test_a_page_comes_back_to_its_line() -> None:
+    lines = Lines(print)
+    line, stream = _left(lines, "one")
+    assert lines.take("one", kernel_id="k", protocol=None) is line
+    assert line.channels == {"iopub": stream}
+    assert not lines.look([])  # nobody is cut off
+    assert not stream.shut
+
+
+@pytest.mark.parametrize(("keep", "protocol"), [(False, None), (True, "v1")])
+def test_what_no_page_can_come_back_to_is_not_kept(keep: bool, protocol: str | None) -> None:
+    lines = Lines(print)
+    line, stream = _left(lines, "one", keep=keep)
+    assert lines.take("one", kernel_id="k", protocol=protocol) is not line
+    assert stream.shut
+
+
+def test_a_new_connection_ends_the_one_that_jupyter_takes_for_alive() -> None:
+    lines = Lines(print)
+    line, stream = lines.take("one", kernel_id="k", protocol=None), Stream()
+    line.owner = SimpleNamespace(disconnect=lambda: lines.leave("one", {"iopub": stream}, keep=True))
+    assert lines.take("one", kernel_id="k", protocol=None).channels == {"iopub": stream}
+
+
+def test_nothing_is_kept_beyond_the_life_of_a_kernel() -> None:
+    lines = Lines(print)
+    line, stream = _left(lines, "one")
+    assert lines.look(["k"])
+    assert not lines.look([])
+    assert stream.shut
+    assert lines.take("one", kernel_id="k", protocol=None) is not line
+
+
+def test_few_pages_of_a_kernel_are_waited_for() -> None:
+    lines = Lines(print)
+    streams = [_left(lines, str(number))[1] for number in range(page_outbox.MOST_LEFT + 1)]
+    assert [stream.shut for stream in streams] == [True, *[False] * page_outbox.MOST_LEFT]
+    lines.close()
+    assert all(stream.shut for stream in streams)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("0", 0), ("17", 17), ("", None), ("-1", None), ("1e3", None), ("\xb2", None), ("1" * 16, None),
+])
+def test_what_a_page_says_that_it_has(text: str, expected: int | None) -> None:
+    assert page_outbox.number(text) == expected
+
+
+def test_a_jupyter_without_what_is_built_upon_is_left_alone() -> None:
+    async def connect() -> None:
+        """Not as it was."""
+
+    complete = dict.fromkeys(page_outbox._NEEDED, print)
+    manager = SimpleNamespace(buffer_offline_messages=True, ports_changed=print, stop_buffering=print)
+    assert page_outbox.unfit(SimpleNamespace(**complete), manager) == ""
+    assert page_outbox.unfit(SimpleNamespace(**{**complete, "connect": connect}), manager) == "plain connect"
+    complete.pop("nudge")
+    assert page_outbox.unfit(SimpleNamespace(**complete), SimpleNamespace()) == (
+        "nudge, buffer_offline_messages, ports_changed, stop_buffering"
+    )
