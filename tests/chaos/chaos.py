@@ -42,13 +42,13 @@ def drawn(number: int, step: int, deck: Sequence[Strike]) -> Strike:
 
 
 class Scanner:
-    """Mallory, who looks around on one host after the other, as long as this is entered."""
+    """Mallory, who looks around on one host after the other as long as this is entered, and pauses in between."""
 
-    def __init__(self, world: World, *, hosts: Sequence[str] = HOSTS) -> None:
+    def __init__(self, world: World, *, hosts: Sequence[str] = HOSTS, pause: float = 0.0) -> None:
         self.scans = 0
         self.findings: list[mallory.Finding] = []
         self.trouble = ""
-        self._world, self._hosts = world, hosts
+        self._world, self._hosts, self._pause = world, hosts, pause
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._scan_all)
 
@@ -63,9 +63,9 @@ class Scanner:
     def _scan_all(self) -> None:
         try:
             for host in itertools.cycle(self._hosts):
-                if self._over.is_set():
-                    return
                 self.look([host])
+                if self._over.wait(self._pause):
+                    return
         except (AssertionError, LabError, OSError, ValueError) as error:
             self.trouble = str(error)
 
@@ -111,6 +111,7 @@ class Run:
         self.steps.append(f"step {number}: {strike.name}, {session}" + (f", during {verb}" if verb else ""))
         print(self.steps[-1], flush=True)
         self.counted[strike.name] += 1
+        self.world.await_age(session, seconds=strike.old)
         before = self.world.record(session).get("job_id")
         is_new = verb == "launch" and dice.random() < _ANEW
         if is_new:
@@ -123,6 +124,8 @@ class Run:
                 self._healed(session)
         found = self.world.record(session)
         self._settle(session)
+        if verb == "status":
+            self._see_ready(session)
         lived = strike.lives and verb != "stop" and not is_new
         now = self.world.record(session).get("job_id")
         assert not lived or now == before, f"{session}: job {now}, not {before}; after the fault its record was {found}"
@@ -166,6 +169,7 @@ class Run:
             if done.returncode == 0:
                 break
             said.append(f"exit {done.returncode}: {done.stderr.strip()}")
+            print(said[-1], flush=True)
             self.counted["launches that had to be repeated"] += 1
         else:
             raise AssertionError(f"{session} is not ready after {_ATTEMPTS} launches: {said}")
@@ -173,6 +177,13 @@ class Run:
         assert told["state"] == "ready", told
         self.world.urls[session] = str(told["url"])
         assert self.world.reached(session), f"{session}: said to be ready, and does not answer"
+
+    def _see_ready(self, session: Session) -> None:
+        """The command on the laptop says so too."""
+        done = self.world.run("status", session)
+        [account] = json.loads(done.stdout)["accounts"]
+        states = {each["session"]: each["state"] for each in account["sessions"]}
+        assert states.get(session.name) == "ready", done.stdout
 
     def _stop(self, session: Session) -> None:
         done = self.world.run("stop", session)
@@ -209,9 +220,10 @@ def run(world: World, number: int) -> Iterator[Run]:
     made = Run(world, number)
     world.set_up()
     try:
-        made.begin()
-        yield made
-        made.end()
+        with world.clocks():
+            made.begin()
+            yield made
+            made.end()
     except BaseException as error:
         error.add_note("\n".join([f"make chaos SEED={number} does the same again", *made.steps]))
         raise

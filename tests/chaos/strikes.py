@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 from hpclab.host import RunningHost
 from hpclab.process import until
-from tests.chaos.world import BENCH, LAB, LOGIN, Session, World
+from tests.chaos.world import BENCH, CLOCK, LAB, TIME, Session, World
 
 _BOTH = (LAB, BENCH)
-_HOLDER = r"hpc_jupyter .*\bhold\b"
+_HOLDER = r"hpc_jupyter .*\bhold {account} --session {session}$"
 _MASTER = r"^ssh: .*\[mux\]|ControlMaster=yes"
 _FORWARD = r"^ssh .* -L "
 _JUMP = r"^ssh .* -W "
+_SLURMCTLD = r"^slurmctld "
+_SAVED_SECONDS = 10.0
+"""Slurm saves what it knows every five seconds."""
+_LEAST_KB = 4
 
 Act = Callable[[World, Session, random.Random], AbstractContextManager[object]]
 
@@ -25,7 +29,7 @@ Act = Callable[[World, Session, random.Random], AbstractContextManager[object]]
 class Strike:
     """A fault: after it the same job runs (``lives``), the same local address answers by itself (``heals``).
 
-    ``seconds`` is how long it lasts; ``busy`` ones strike only while a command runs.
+    ``seconds`` is how long it lasts; ``busy`` ones strike only while a command runs; sessions have to be so ``old``.
     """
 
     name: str
@@ -35,13 +39,13 @@ class Strike:
     seconds: tuple[float, float] = (0.0, 0.0)
     clusters: tuple[str, ...] = _BOTH
     busy: bool = False
+    old: float = 0.0
 
 
 @contextmanager
 def cut(world: World, session: Session, dice: random.Random) -> Iterator[str]:
     """The cables of one host on the way."""
-    ways = ["client", "gate", LOGIN[session.cluster], world.record(session).get("node") or "c1"]
-    host = dice.choice(ways)
+    host = world.on_the_way(dice.choice(["client", "gate", "login", "node"]), session).name
     world.lab.cut(host)
     try:
         yield host
@@ -49,13 +53,12 @@ def cut(world: World, session: Session, dice: random.Random) -> Iterator[str]:
         world.lab.heal(host)
 
 
-def _signalled(name: str, pattern: str, user: str) -> Act:
+def _frozen(name: str, pattern: str, user: str | None = None) -> Act:
     @contextmanager
-    def act(world: World, session: Session, dice: random.Random) -> Iterator[None]:
-        host = world.lab.host({"login": LOGIN[session.cluster]}.get(name, name))
-        _signal(host, pattern, "STOP", user=user)
+    def act(world: World, session: Session, dice: random.Random) -> Iterator[int]:
+        host = world.lab.host(name)
         try:
-            yield
+            yield _signal(host, pattern, "STOP", user=user)
         finally:
             _signal(host, pattern, "CONT", user=user)
 
@@ -65,18 +68,56 @@ def _signalled(name: str, pattern: str, user: str) -> Act:
 def _killed(name: str, pattern: str) -> Act:
     @contextmanager
     def act(world: World, session: Session, dice: random.Random) -> Iterator[int]:
-        hosts = {"login": LOGIN[session.cluster], "node": world.record(session).get("node") or LOGIN[session.cluster]}
         wanted = pattern.format(account=re.escape(session.account), session=session.name, directory=session.directory)
-        yield _signal(world.lab.host(hosts.get(name, name)), wanted, "KILL", user="alice")
+        yield _signal(world.on_the_way(name, session), wanted, "KILL", user="alice")
 
     return act
 
 
-def _signal(host: RunningHost, pattern: str, signal: str, *, user: str) -> int:
+def _signal(host: RunningHost, pattern: str, signal: str, *, user: str | None) -> int:
     found = [str(pid) for pid, argv in host.processes(user=user) if re.search(pattern, " ".join(argv))]
     if found:
         host.run(["kill", f"-{signal}", *found], check=False)
     return len(found)
+
+
+@contextmanager
+def restart(world: World, session: Session, dice: random.Random) -> Iterator[int]:
+    """Slurm's controller dies, and begins again with what it has saved."""
+    ctl = world.lab.host("ctl")
+    try:
+        yield _signal(ctl, _SLURMCTLD, "KILL", user=None)
+    finally:
+        ctl.run(["slurmctld"])
+        until(lambda: not ctl.run(["scontrol", "ping"], check=False).returncode, what="slurmctld again", seconds=60)
+
+
+def _full(name: str, path: str) -> Act:
+    @contextmanager
+    def act(world: World, session: Session, dice: random.Random) -> Iterator[None]:
+        host = world.on_the_way(name, session)
+        used = int(host.run(["df", "--output=used", path]).stdout.split()[-1])
+        host.run(["mount", "-o", f"remount,size={max(used, _LEAST_KB)}k", path])
+        try:
+            # What is left of its last pages.
+            host.run(["sh", "-c", f"cat /dev/zero > {path}/full"], check=False)
+            yield
+        finally:
+            host.run(["mount", "-o", "remount,size=50%", path])
+            host.run(["rm", "-f", f"{path}/full"])
+
+    return act
+
+
+@contextmanager
+def clock(world: World, session: Session, dice: random.Random) -> Iterator[None]:
+    """One host's time of day is minutes off, for what runs there as well."""
+    host = world.on_the_way(dice.choice(["client", "login", "node"]), session)
+    host.write(CLOCK, str(dice.choice([-1, 1]) * dice.uniform(60, 600)))
+    try:
+        yield
+    finally:
+        host.run(["rm", CLOCK])
 
 
 @contextmanager
@@ -132,7 +173,7 @@ def elsewhere(world: World, session: Session, dice: random.Random) -> Iterator[N
 @contextmanager
 def twice(world: World, session: Session, dice: random.Random) -> Iterator[None]:
     """Another launch at the same time, by the account's own command."""
-    argv = [f"{session.root}/hpc-session", "start", "--session", session.name, "--wait", "60"]
+    argv = [f"{session.root}/hpc-session", "start", "--session", session.name, "--time", TIME, "--wait", "60"]
     with world.login(session).popen(argv, user="alice", stdout=-1, stderr=-1) as other:
         yield
         out, err = other.communicate(timeout=180)
@@ -141,8 +182,13 @@ def twice(world: World, session: Session, dice: random.Random) -> Iterator[None]
 
 STRIKES = (
     Strike("cut a cable", cut, seconds=(1, 12)),
-    Strike("freeze slurmctld", _signalled("ctl", r"^slurmctld ", "root"), seconds=(1, 15), clusters=(LAB,)),
-    Strike("close the lid", _signalled("client", "ssh|hpc_jupyter", "alice"), seconds=(2, 20)),
+    Strike("freeze slurmctld", _frozen("ctl", _SLURMCTLD), seconds=(1, 15), clusters=(LAB,)),
+    Strike("restart slurmctld", restart, seconds=(0, 10), clusters=(LAB,), old=_SAVED_SECONDS),
+    Strike("fill the cluster's home", _full("login", "/home"), seconds=(1, 12)),
+    Strike("fill the laptop's home", _full("client", "/home"), seconds=(1, 12)),
+    Strike("fill the node's /tmp", _full("node", "/tmp"), seconds=(1, 12)),
+    Strike("step a clock", clock, seconds=(1, 12)),
+    Strike("close the lid", _frozen("client", "ssh|hpc_jupyter", "alice"), seconds=(2, 20)),
     Strike("kill the master", _killed("client", _MASTER)),
     Strike("kill the forward", _killed("client", _FORWARD), clusters=(LAB,)),
     Strike("kill the jump", _killed("client", _JUMP)),

@@ -1,6 +1,7 @@
 """A launch or a stop that is killed, at a real Slurm, at every step of the module's and of the controller's."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -13,7 +14,9 @@ from tests.laptop import PREFIX, Laptop, changed
 
 ROOT = "/home/alice/.local/share/hpc-jupyter/lab"
 CRASHING = Path(__file__).parent.parent / "crashing.py"
-MOST_LINES = 120
+STEP = re.compile(r"(?!ok:|changed:|skipping:|included:)\S")
+"""A line that begins one. What Ansible says of a task's end is followed at once by the next one's beginning."""
+MOST_STEPS = 120
 
 
 @pytest.fixture(name="tiny")
@@ -39,15 +42,16 @@ def test_a_command_that_is_killed_at_any_step_is_made_good_by_the_next(
 
 
 def _killed_at_line(lab: Lab, argv: list[str], number: int, *, connection: bool) -> bool:
-    """Run a program of the laptop's until it has said ``number`` lines, then kill it, or every ssh that it has."""
+    """Run a program of the laptop's until it has begun ``number`` steps, then kill it, or every ssh that it has."""
     said = 0
     with lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT) as program:
         assert program.stdout
         for line in program.stdout:
-            said += bool(line.strip())
-            if said == number and line.strip() and connection:
+            is_step = STEP.match(line) is not None
+            said += is_step
+            if said == number and is_step and connection:
                 _kill_ssh(lab)
-            elif said == number:
+            elif said == number and not connection:
                 program.kill()
                 break
         program.communicate(timeout=120)
@@ -61,8 +65,8 @@ def _kill_ssh(lab: Lab) -> None:
 
 
 def _events(lab: Lab, argv: list[str], *, connection: bool = False) -> Iterator[int]:
-    """Every line at which the program can be killed; it has been killed at that line when the number is given."""
-    for number in range(1, MOST_LINES):
+    """Every step at which the program can be killed; it has been killed at that one when the number is given."""
+    for number in range(1, MOST_STEPS):
         if not _killed_at_line(lab, argv, number, connection=connection):
             return
         yield number
@@ -75,9 +79,9 @@ def _events(lab: Lab, argv: list[str], *, connection: bool = False) -> Iterator[
 def test_a_playbook_that_is_killed_or_cut_off_at_any_event_is_made_good_by_the_next(
     tiny: Laptop, lab: Lab, play: str, connection: bool
 ) -> None:
-    other = {"launch": "stop", "stop": "launch"}[play]
+    back = [f"{ROOT}/hpc-session", *{"launch": ["stop"], "stop": ["start", "--time", "0:10:00"]}[play]]
     argv = [f"{PREFIX}/bin/ansible-playbook", "-i", "inventory", f"hpc.jupyter.{play}"]
-    tiny.play(other)
+    tiny.login.run(back, user="alice", timeout=120)
     killed = 0
     for number in _events(lab, argv, connection=connection):
         killed = number
@@ -85,7 +89,7 @@ def test_a_playbook_that_is_killed_or_cut_off_at_any_event_is_made_good_by_the_n
         tiny.play(play)
         jobs, state = tiny.squeue(), tiny.record()["state"]
         assert (len(jobs), state) == ((1, "ready") if play == "launch" else (0, "ended")), number
-        tiny.play(other)
+        tiny.login.run(back, user="alice", timeout=120)
     assert killed > 5
     tiny.play("stop")
     assert tiny.squeue() == []

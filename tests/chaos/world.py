@@ -8,7 +8,10 @@ import json
 import re
 import shlex
 import subprocess
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from subprocess import PIPE, STDOUT
 from typing import Any
 
@@ -23,8 +26,25 @@ LAB, BENCH = "lab", "bench"
 """The lab's Slurm, and a host of the same home on which sessions start without a scheduler."""
 LOGIN = {LAB: "login1", BENCH: "login2"}
 HOSTS = ("client", "gate", "login1", "login2", "ctl", "c1", "c2", "g1")
+TIME = "4:00:00"
+"""What sessions ask for: no run lasts as long."""
+CLOCK = "/srv/clock"
+"""A file with so many seconds as the host's clock is ahead."""
 TRUE_WITHIN = 30.0
 """How long what is shown may differ from what is true."""
+_SITE = f"""\
+import time
+def ahead():
+    try:
+        with open("{CLOCK}") as stream:
+            return float(stream.read())
+    except (OSError, ValueError):
+        return 0.0
+def shift(now, unit):
+    return lambda: now() + unit(ahead())
+time.time, time.time_ns = shift(time.time, float), shift(time.time_ns, lambda ahead: int(ahead * 10**9))
+"""
+"""What every Python of a host runs first. The kernel's clock is the machine's own, which nobody may touch."""
 _MODES = "find {} -mindepth 1 -type f -not -name '*.pub'  -printf '%m %p\\n' -o -type d -printf '%m %p/\\n'"
 
 
@@ -76,6 +96,25 @@ class World:
         """The login host of the session's cluster."""
         return self.lab.host(LOGIN[session.cluster])
 
+    def on_the_way(self, name: str, session: Session) -> RunningHost:
+        """A host by its name, the cluster's ``login`` host, or the ``node`` on which the session is or may be."""
+        login = LOGIN[session.cluster]
+        node = self.record(session).get("node") or {LAB: "c1"}.get(session.cluster, login)
+        return self.lab.host({"login": login, "node": node}.get(name, name))
+
+    @contextlib.contextmanager
+    def clocks(self) -> Iterator[None]:
+        """Hosts whose time of day can be another one."""
+        where = self.client.run(["python3", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]).stdout
+        site = f"{where.strip()}/sitecustomize.py"
+        for name in HOSTS:
+            self.lab.host(name).write(site, _SITE)
+        try:
+            yield
+        finally:
+            for name in HOSTS:
+                self.lab.host(name).run(["rm", site])
+
     def set_up(self) -> None:
         """Both accounts, in one inventory."""
         self.person.set_up()
@@ -94,6 +133,8 @@ class World:
         options = ["--session", session.name]
         if verb in ("launch", "connect"):
             options += ["--detach", "--no-browser", "--json"]
+        if verb == "launch":
+            options += ["--time", TIME]
         if verb == "status":
             options = ["--json"]
         return [f"{PREFIX}/bin/hpc-jupyter", "-i", "inventory", verb, session.account, *options]
@@ -114,6 +155,10 @@ class World:
             content = json.loads(self.login(session).read(f"{session.directory}/record.json"))
             return content if isinstance(content, dict) else {}
         return {}
+
+    def await_age(self, session: Session, *, seconds: float) -> None:
+        """Wait until the session's job, if it has one, runs for so long."""
+        until(lambda: _age(self.record(session)) >= seconds, what=f"{seconds:g} s of {session}", seconds=2 * seconds)
 
     def jobs(self, session: Session) -> list[str]:
         """The session's jobs: their ids, or the supervisors' processes where there is no scheduler."""
@@ -232,3 +277,9 @@ class World:
             found += [f"{name}: {path}" for path in listed.splitlines()]
         sockets = self.client.run(["find", "/home/alice", "-type", "s"], check=False).stdout
         return [*found, *(f"client: socket {path}" for path in sockets.splitlines())]
+
+
+def _age(record: Mapping[str, Any]) -> float:
+    """How long a job runs by its record; for ever, where none does."""
+    started = str(record.get("started_at") or "2000-01-01T00:00:00Z")
+    return time.time() - datetime.fromisoformat(started).timestamp()

@@ -45,15 +45,15 @@ def hash_passwords(topology: Topology) -> Mapping[str, str]:
 
 
 def hub_plan(site: Site) -> Plan:
-    """A memory disk for what the hosts write, and a switch for each network."""
+    """A memory disk for what the hosts write, one for each home, and a switch for each network."""
     topology, disk = site.topology, site.disk
     bridges = [f"link add name {name} type bridge forward_delay 0" for name in topology.networks]
     up = [f"link set dev {name} up" for name in topology.networks]
     folders = [disk / "hosts" / host.name / part for host in topology.hosts for part in ("upper", "work", "root")]
     homes = [disk / "homes" / home.name for home in topology.homes]
     return _plan(
-        mounts=[_tmpfs(str(disk))],
-        directories=[_directory(str(path)) for path in (*folders, *homes)],
+        mounts=[_tmpfs(str(path)) for path in (disk, *homes)],
+        directories=[_directory(str(path)) for path in folders],
         commands=[_command(_SYSCTL), _ip([*bridges, *up])],
     )
 
