@@ -101,7 +101,7 @@ class Claim:
         self.ends_at = self._end(latest, started=started)
         return replace(
             latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self._job_id, pid=os.getpid(),
-            node=self._node(latest), started_at=rec.timestamp(started),
+            restarts=self._restarts, node=self._node(latest), started_at=rec.timestamp(started),
             ends_at=rec.timestamp(self.ends_at) if self.ends_at else "", **_NOWHERE,
         )
 
@@ -118,7 +118,12 @@ class Claim:
 
     def _is_requeued(self, latest: Record) -> bool:
         """A job that the scheduler ended and starts again, on its own, goes on where it was."""
-        return latest.scheduler == "slurm" and self._environment.get("SLURM_RESTART_COUNT", "0") != "0"
+        return latest.scheduler == "slurm" and self._restarts > 0
+
+    @property
+    def _restarts(self) -> int:
+        counted = self._environment.get("SLURM_RESTART_COUNT", "")
+        return int(counted) if counted.isdigit() else 0
 
     def _own_job_id(self, latest: Record) -> str:
         if latest.scheduler == "slurm":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import replace
+from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
@@ -17,10 +18,14 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_secon
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import Observed, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Job, Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import RUNNING, Job, Scheduler
 
 _CONSISTENT_TRIES = 5
-_REQUEUE_SECONDS = 600.0
+_JUST_ENDED_SECONDS = 600.0
+BY_OWNER = "stopped by its owner"
+"""Why a session has ended whose job is known to be gone: what was cancelled is not put back into the queue."""
+_FINAL = ("finished", "idle", "time limit")
+"""Ends that no scheduler undoes by itself. Whoever takes a node for a more urgent job makes a session ``stopped``."""
 
 
 def job_name(session: str, layout: Layout) -> str:
@@ -53,30 +58,36 @@ def _ask(record: Record | None, layout: Layout, name: str, scheduler: Scheduler,
     unclear = live and record is not None and not record.job_id
     age = (age_seconds(path) or 0.0) if unclear else 0.0
     try:
-        known = record is not None and record.job_id and (live or _has_just_ended(path))
-        job = _query(record, scheduler) if record and known else None
-        search = by_name or (live and job is None)
-        named = tuple(scheduler.find(job_name(name, layout))) if search else ()
+        named = tuple(scheduler.find(job_name(name, layout))) if by_name or unclear else ()
+        job = _own(record, named, scheduler, path=path) if record and record.job_id else None
     except SchedulerUnavailable as error:
         return Observed(record, trouble=str(error), age_seconds=age)
     patience = scheduler.unclear_seconds() if unclear else 0.0
     return Observed(record, job, named, age_seconds=age, unclear_seconds=patience)
 
 
-def _query(record: Record, scheduler: Scheduler) -> Job | None:
-    """The job of ``record``; one that has ended and cannot come back need not be asked for where it ran."""
-    try:
-        return scheduler.query(record.job_id)
-    except SchedulerUnavailable:
-        if record.state != rec.ENDED or scheduler.requeues:
-            raise
-        return None
+def _own(record: Record, named: Sequence[Job], scheduler: Scheduler, *, path: str) -> Job | None:
+    """The job of ``record``: as it was found by its name, or as the scheduler says when it is asked for it."""
+    found = [job for job in named if job.job_id == record.job_id]
+    if record.state != rec.ENDED:
+        return found[0] if found else scheduler.query(record.job_id)
+    asked = found or ([scheduler.query(record.job_id)] if _may_go_on(record, scheduler, path=path) else [])
+    return _counted(asked[0], record, scheduler) if asked else None
 
 
-def _has_just_ended(path: str) -> bool:
-    """A job that ended a moment ago may be put back into the queue, and then lives again."""
+def _counted(job: Job, record: Record, scheduler: Scheduler) -> Job:
+    """The job, and whether it runs because it was begun anew: then its supervisor is about to take the session up."""
+    return replace(job, restarted=job.phase == RUNNING and scheduler.restarts(job.job_id) > record.restarts)
+
+
+def _may_go_on(record: Record, scheduler: Scheduler, *, path: str) -> bool:
+    """Whether the job of a session that has ended may be put back into the queue, or still ends."""
+    if not scheduler.requeues:
+        return False
     age = age_seconds(path)
-    return age is not None and age < _REQUEUE_SECONDS
+    if age is not None and age < _JUST_ENDED_SECONDS:
+        return True
+    return record.how not in _FINAL and record.reason != BY_OWNER
 
 
 def look(layout: Layout, name: str, scheduler: Scheduler) -> View:

@@ -82,6 +82,7 @@ class View:
 class Plan:
     """``action`` is SUBMIT, ADOPT (``job``), AWAIT (an unclear submit, or an end) or KEEP.
 
+    KEEP names the ``job`` too where the record says that it has ended, and it goes on: after a requeue or a preemption.
     ``view`` is the state before it, ``record`` what that was judged by. ``doubles`` are the session's jobs that are not
     to live beside the one that is kept, adopted or submitted.
     """
@@ -107,7 +108,7 @@ def view(observed: Observed) -> View:
     record, job = observed.record, observed.job
     if record is None:
         return View(None)
-    if record.state == rec.ENDED and (job is None or job.phase != PENDING):
+    if record.state == rec.ENDED and not _goes_on(job):
         # The supervisor knows that it was asked to end, the scheduler by whom.
         if job is not None and record.how == "stopped" and job.reason.startswith("cancelled by "):
             record = replace(record, reason=job.reason)
@@ -125,6 +126,11 @@ def view(observed: Observed) -> View:
     return View(_running(record, job))
 
 
+def _goes_on(job: Job | None) -> bool:
+    """Whether the job lives though its supervisor has written an end: it waits to be begun anew, or has been."""
+    return job is not None and (job.phase == PENDING or (job.phase == RUNNING and job.restarted))
+
+
 def _cut_off(record: Record, observed: Observed) -> Record:
     """A session whose submit was never answered: its job may appear for a while, under its name."""
     if observed.named or observed.age_seconds < observed.unclear_seconds:
@@ -133,6 +139,8 @@ def _cut_off(record: Record, observed: Observed) -> Record:
 
 
 def _running(record: Record, job: Job) -> Record:
+    if record.state == rec.ENDED:
+        record = replace(record, how="", reason="", node="")
     state = record.state if record.state in (rec.STARTING, rec.READY) else rec.STARTING
     return replace(
         record, state=state, job_id=job.job_id, node=record.node or job.node, ends_at=job.ends_at or record.ends_at
@@ -150,8 +158,8 @@ def _plan(observed: Observed) -> Plan:
         return Plan(KEEP if current.is_live else AWAIT, current)
     orphans = _orphans(observed)
     if current.is_live and observed.job is not None:
-        own = observed.job.job_id
-        return Plan(KEEP, current, doubles=tuple(job for job in orphans if job.job_id != own))
+        again = observed.job if observed.record is not None and observed.record.state == rec.ENDED else None
+        return Plan(KEEP, current, job=again, doubles=orphans)
     if orphans:
         return Plan(ADOPT, current, job=orphans[0], doubles=orphans[1:])
     if current.is_live:
@@ -162,17 +170,11 @@ def _plan(observed: Observed) -> Plan:
 
 def _orphans(observed: Observed) -> tuple[Job, ...]:
     """The session's jobs that the record leaves out; what runs before what waits."""
-    found = [job for job in observed.named if job.phase != ENDING and _is_orphan(job, observed.record)]
+    own = observed.record.job_id if observed.record is not None else ""
+    found = [job for job in observed.named if job.phase != ENDING and job.job_id != own]
     return tuple(sorted(found, key=lambda job: job.phase == PENDING))
 
 
 def _running_on(observed: Observed) -> tuple[Job, ...]:
     """Jobs that still run though their supervisor has written the end."""
     return tuple(job for job in observed.named if job.phase == RUNNING)
-
-
-def _is_orphan(job: Job, record: Record | None) -> bool:
-    """Whether the record leaves this job out: another one, or its own that ended and was put back into the queue."""
-    if record is None or job.job_id != record.job_id:
-        return True
-    return record.state == rec.ENDED and job.phase == PENDING

@@ -48,6 +48,7 @@ class Record:
     of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
     ``ends_at`` is when the job's time is over; ``idle_since`` is since when nobody has used the session, empty while
     somebody does, and ``idle_ends_at`` when that ends it, empty if it never does.
+    ``restarts`` is how often the job had been begun anew when it took the session.
     ``interface`` is one of ``interfaces``; ``page`` is where it opens below ``base_url`` if that is not its usual
     place (see ``interfaces.page_of``).
     """
@@ -76,6 +77,7 @@ class Record:
     tls_sha256: str = ""
     step_host_key: str = ""
     pid: int = 0
+    restarts: int = 0
     jupyter_version: str = ""
     submitted_at: str = ""
     started_at: str = ""

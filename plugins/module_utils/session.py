@@ -53,6 +53,8 @@ def find_or_submit(request: Request, layout: Layout, scheduler: Scheduler) -> Ou
     _check(request, layout, scheduler)
     files = layout.session(request.session)
     try:
+        with contextlib.suppress(FileNotFoundError):  # a cleaning took the directory, and our lock, while we waited
+            return _find_or_submit(request, layout, scheduler)
         return _find_or_submit(request, layout, scheduler)
     except OSError as error:
         if error.errno not in FULL:
@@ -97,6 +99,8 @@ def _act(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) 
     for job in decided.doubles:
         scheduler.cancel(job.job_id)
     if decided.action == planning.KEEP:
+        if decided.job is not None:
+            adopt(decided.job, request, layout)
         return Outcome(decided.view, decided.view, changed=False)
     if decided.action == planning.ADOPT and decided.job is not None:
         adopt(decided.job, request, layout)

@@ -17,8 +17,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import FULL, sweep
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
-from ansible_collections.hpc.jupyter.plugins.module_utils.observing import conclude, job_name, observe
+from ansible_collections.hpc.jupyter.plugins.module_utils.observing import BY_OWNER, job_name, observe
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, LOCK_WAIT_SECONDS, Outcome, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
     GONE,
@@ -44,15 +45,25 @@ def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
     Raises ``SchedulerUnavailable`` if that cannot be made sure of within ``seconds``.
     """
     files = layout.session(name)
-    if not os.path.isdir(files.path):
-        return _stop_without_record(layout, name, scheduler, seconds=seconds)
+    try:
+        if os.path.isdir(files.path):
+            return _stop_recorded(files, layout, name, scheduler, seconds=seconds)
+    except FileNotFoundError:  # a cleaning took the directory, and our lock, while we waited
+        if os.path.isdir(files.path):
+            raise
+    return _stop_without_record(layout, name, scheduler, seconds=seconds)
+
+
+def _stop_recorded(
+    files: SessionFiles, layout: Layout, name: str, scheduler: Scheduler, *, seconds: float
+) -> Outcome:
     with _held_even_when_full(files, name):
         sweep(files.path, older_than_seconds=DEBRIS_SECONDS)
         before, jobs = _settled(layout, name, scheduler)
         ended = _end(jobs, layout, name, scheduler, seconds=seconds)
         if before.record is not None:
             with _unless_full():
-                conclude(files, before.record.generation, how="stopped", reason="stopped by its owner")
+                _conclude(files, before.record.generation)
         asking.forget_landings(files)
         return Outcome(before, View(rec.read(files.record)), changed=bool(ended))
 
@@ -64,6 +75,18 @@ def _stop_without_record(layout: Layout, name: str, scheduler: Scheduler, *, sec
     _before, jobs = decide_stop(layout, name, scheduler)
     ended = _end(jobs, layout, name, scheduler, seconds=seconds)
     return Outcome(View(None), View(None), changed=bool(ended))
+
+
+def _conclude(files: SessionFiles, generation: int) -> None:
+    """Write that the session was stopped for good, also where its supervisor only knew that it was told to end."""
+
+    def change(latest: Record | None) -> Record | None:
+        if latest is None or latest.generation != generation:
+            return None
+        told = latest.state == rec.ENDED and (latest.how != "stopped" or latest.reason == BY_OWNER)
+        return None if told else rec.ended(latest, how="stopped", reason=BY_OWNER)
+
+    rec.update(files.record, change)
 
 
 def _settled(layout: Layout, name: str, scheduler: Scheduler) -> tuple[View, list[str]]:

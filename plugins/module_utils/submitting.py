@@ -44,7 +44,7 @@ def adopt(job: Job, request: Request, layout: Layout) -> None:
 def _revived(record: Record, job: Job) -> Record:
     """What the record says of a run it may go on saying, if that is one of this job."""
     same = record.job_id in ("", job.job_id) and record.state not in (rec.INTENDED, rec.ENDED)
-    return record if same else replace(record, state=rec.SUBMITTED, how="", reason="", pid=0)
+    return record if same else replace(record, state=rec.SUBMITTED, how="", reason="", node="", pid=0)
 
 
 def submit(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) -> None:

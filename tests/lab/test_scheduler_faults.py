@@ -1,5 +1,6 @@
 """What a real Slurm does that a launch must survive: one job, one record, the right answer."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import PIPE, STDOUT
@@ -7,8 +8,10 @@ from subprocess import PIPE, STDOUT
 import pytest
 
 from hpclab import Lab
+from hpclab.process import until
 from tests.laptop import PREFIX, Laptop, changed
 
+ROOT = "/home/alice/.local/share/hpc-jupyter/lab"
 SBATCH = "/usr/local/bin/sbatch"
 WAITING, GO = "/tmp/sbatch-waits", "/tmp/sbatch-goes"
 """The real sbatch, begun when the test says so."""
@@ -69,9 +72,32 @@ def test_a_requeued_job_is_followed_and_can_be_stopped(alice: Laptop, lab: Lab) 
     alice.set_up()
     alice.play("launch")
     [job] = alice.squeue()
+    _a_job_begun_anew_is_the_session_before_its_supervisor_says_so(alice, job[0])
     lab.host("login1").run(["scontrol", "requeue", job[0]], user="alice")
     assert changed(alice.play("launch", "-e", "jupyter_session_wait_seconds=3")) == 0
     assert [each[0] for each in alice.squeue()] == [job[0]]
     assert f"alice@lab default: Job {job[0]} waits in the queue" in alice.play("status").stdout
     assert changed(alice.play("stop")) == 1
     assert alice.squeue() == []
+
+
+def _a_job_begun_anew_is_the_session_before_its_supervisor_says_so(alice: Laptop, job: str) -> None:
+    """Its record says that it has ended, for longer than anybody remembers, until the environment is loaded."""
+    def own(*words: str) -> str:
+        return alice.login.run([f"{ROOT}/hpc-session", *words], user="alice", timeout=120, check=False).stdout
+
+    wait = f"echo 'until [ -e ~/go ]; do sleep 0.1; done' >> {ROOT}/environment.sh"
+    alice.login.run(["sh", "-c", wait], user="alice")
+    alice.login.run(["scontrol", "requeue", job], user="alice")
+    until(lambda: alice.squeue()[0][2] == "PENDING", what="requeue", seconds=60)
+    alice.login.run(["touch", "-d", "2020-01-01", f"{ROOT}/sessions/default/record.json"], user="alice")
+    queued = f"alice@lab default: Job {job} waits in the queue: its start time has not come (BeginTime)"
+    assert own("status").startswith(queued)
+    alice.login.run(["scontrol", "update", f"jobid={job}", "StartTime=now"], user="alice")
+    until(lambda: alice.squeue()[0][2] == "RUNNING", what="the job begun anew", seconds=60)
+    assert alice.record()["state"] == "ended"
+    assert re.fullmatch(rf"alice@lab default: Job {job} started on c\d; Jupyter is starting\n", own("status"))
+    assert own("start", "--wait", "1").startswith(f"found: alice@lab default: Job {job} started on c")
+    alice.login.run(["touch", "/home/alice/go"], user="alice")
+    until(lambda: alice.record()["state"] == "ready", what="the session", seconds=60)
+    assert [each[0] for each in alice.squeue()] == [job]

@@ -26,7 +26,7 @@ class Job:
     ``phase`` is PENDING, RUNNING, ENDING or GONE. ``reason`` is the scheduler's own word; ``hopeless`` marks a
     pending job that can never start. ``how`` says how a job that is gone ended, where the scheduler still knows:
     ``finished``, ``stopped``, ``failed`` or ``time limit``. ``starts_at`` is an estimate while pending. Times are as
-    the record writes them.
+    the record writes them. ``restarted`` says of one that runs that it was begun anew after its record was written.
     """
 
     job_id: str
@@ -37,6 +37,7 @@ class Job:
     node: str = ""
     starts_at: str = ""
     ends_at: str = ""
+    restarted: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,10 @@ class Scheduler(ABC):
     @abstractmethod
     def query(self, job_id: str) -> Job:
         """What is known of one job; raises ``SchedulerUnavailable`` rather than guess ``gone``."""
+
+    def restarts(self, job_id: str) -> int:  # noqa: ARG002 - where nobody counts
+        """How often the job has been begun anew; raises ``SchedulerUnavailable``."""
+        return 0
 
     @abstractmethod
     def find(self, name: str) -> list[Job]:

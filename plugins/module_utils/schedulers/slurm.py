@@ -111,6 +111,13 @@ class Slurm(Scheduler):
         who = slurm_end.canceller(job_id) if job.phase == GONE and job.how == "stopped" else ""
         return replace(job, reason=f"cancelled by {who} (CANCELLED)") if who else job
 
+    def restarts(self, job_id: str) -> int:
+        """Slurm's own count; a step is never begun anew."""
+        if step.job_of(job_id):
+            return 0
+        result = _run(["squeue", "-h", "-t", "all", "-j", job_id, "-O", "RestartCnt"], timeout_seconds=_QUERY_SECONDS)
+        return 0 if _is_unknown(result) else read_restarts(_checked(result).out)
+
     def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
         """With ``srun``; without ``--unbuffered`` it would hold back what does not end in a newline."""
         where = [f"--jobid={step.job_of(job_id) or job_id}", "-w", node, "--nodes=1", "--ntasks=1"]
@@ -222,6 +229,14 @@ def read_query(result: Result, *, job_id: str) -> Job:
     if job_id not in [job.job_id for job in jobs]:
         raise SchedulerUnavailable(f"squeue answered about job {jobs[0].job_id}, asked about {job_id}")
     return next(job for job in jobs if job.job_id == job_id)
+
+
+def read_restarts(text: str) -> int:
+    """The count in ``squeue``'s output, on a line of its own."""
+    counts = [int(line) for line in text.splitlines() if line.strip().isdigit()]
+    if len(counts) != 1:
+        raise SchedulerUnavailable("squeue did not say how often the job was begun anew")
+    return counts[0]
 
 
 def parse_job_id(text: str) -> str:

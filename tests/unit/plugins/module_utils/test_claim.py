@@ -55,7 +55,7 @@ def test_a_requeued_job_goes_on_after_its_end(tmp_path: Path) -> None:
     ended = replace(_INTENDED, state=rec.ENDED, how="stopped", job_id="42")
     taken = _claim(tmp_path, ended, **dict(_JOB, SLURM_RESTART_COUNT="1")).take()
     assert taken is not None
-    assert (taken.state, taken.how) == (rec.STARTING, "")
+    assert (taken.state, taken.how, taken.restarts) == (rec.STARTING, "", 1)
 
 
 def test_nothing_is_written_once_a_newer_session_is_there(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ INTENDED = replace(KNOWN, state=rec.INTENDED, job_id="")
 READY = replace(KNOWN, state=rec.READY, node="c1")
 ENDED = replace(KNOWN, state=rec.ENDED, how="stopped")
 RUNS = Job("7", RUNNING, node="c1")
+AGAIN = replace(RUNS, restarted=True)
 WAITS = Job("7", PENDING, reason="Resources")
 OTHER = Job("8", PENDING)
 
@@ -31,13 +32,14 @@ OTHER = Job("8", PENDING)
         (Observed(ENDED, named=(RUNS,)), AWAIT, rec.ENDED),
         (Observed(INTENDED, age_seconds=9, unclear_seconds=5), SUBMIT, rec.ENDED),
         (Observed(ENDED, named=(OTHER,)), ADOPT, rec.ENDED),
-        (Observed(ENDED, named=(WAITS,)), ADOPT, rec.ENDED),
         (Observed(ENDED, trouble="squeue is down"), AWAIT, rec.ENDED),
         (Observed(INTENDED, age_seconds=1), AWAIT, rec.UNKNOWN),
         (Observed(INTENDED, age_seconds=31), SUBMIT, rec.ENDED),
         (Observed(INTENDED, named=(Job("8", ENDING),), age_seconds=31), AWAIT, rec.UNKNOWN),
         (Observed(named=(Job("8", ENDING),)), AWAIT, ""),
         (Observed(ENDED, WAITS, named=(WAITS,)), KEEP, rec.QUEUED),
+        (Observed(ENDED, AGAIN, named=(RUNS,)), KEEP, rec.STARTING),
+        (Observed(ENDED, RUNS, named=(RUNS,)), AWAIT, rec.ENDED),
         (Observed(ENDED, Job("7", ENDING), named=(Job("7", ENDING),)), AWAIT, rec.ENDED),
         (Observed(ENDED, Job("7", GONE)), SUBMIT, rec.ENDED),
         (Observed(INTENDED, named=(OTHER,), age_seconds=1), ADOPT, rec.UNKNOWN),
@@ -81,6 +83,11 @@ def test_a_job_that_is_gone_says_how() -> None:
     assert (_record(seen).how, _record(seen).reason) == ("time limit", "TIMEOUT")
 
 
+def test_a_job_that_was_begun_anew_is_where_it_runs_now() -> None:
+    seen = _record(plan.view(Observed(replace(ENDED, node="c9", reason="stopped on request"), AGAIN)))
+    assert (seen.state, seen.node, seen.how, seen.reason) == (rec.STARTING, "c1", "", "")
+
+
 def test_a_job_that_left_without_a_word_is_lost() -> None:
     assert _record(plan.view(Observed(READY, Job("7", GONE)))).how == "lost"
 
@@ -89,8 +96,10 @@ def test_a_job_that_left_without_a_word_is_lost() -> None:
     ("observed", "action", "kept", "doubles"),
     [
         (Observed(READY, RUNS, named=(RUNS,)), KEEP, None, []),
-        (Observed(ENDED, WAITS, named=(WAITS,)), KEEP, None, []),
-        (Observed(ENDED, WAITS, named=(WAITS, OTHER)), KEEP, None, ["8"]),
+        (Observed(ENDED, WAITS, named=(WAITS,)), KEEP, "7", []),
+        (Observed(ENDED, WAITS, named=(WAITS, OTHER)), KEEP, "7", ["8"]),
+        (Observed(ENDED, AGAIN, named=(RUNS, OTHER)), KEEP, "7", ["8"]),
+        (Observed(ENDED, RUNS, named=(RUNS,)), AWAIT, None, ["7"]),
         (Observed(READY, RUNS, named=(OTHER, RUNS)), KEEP, None, ["8"]),
         (Observed(READY, RUNS, named=(RUNS, Job("8", ENDING))), KEEP, None, []),
         (Observed(INTENDED, named=(OTHER, Job("9", RUNNING)), age_seconds=1), ADOPT, "9", ["8"]),

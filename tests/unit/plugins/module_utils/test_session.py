@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import node, request, session, submitting, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import lock, node, request, session, submitting, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -126,6 +127,25 @@ def test_a_launch_that_was_cut_off_before_the_submit_is_made_good(
     rec.write(path, rec.Record("default", "here", "me@here", "none", generation=4))
     done = session.find_or_submit(wanted(), layout, scheduler)
     assert (done.changed, known(done.after.record).generation) == (True, 5)
+
+
+def test_a_cleaning_that_takes_the_directory_from_a_launch_or_a_stop_fails_neither(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = account
+    take, files = lock._take, layout.session("default")
+
+    def cleaned(path: str, own: str) -> bool:
+        monkeypatch.setattr(lock, "_take", take)
+        shutil.rmtree(files.path)
+        return take(path, own)
+
+    monkeypatch.setattr(lock, "_take", cleaned)
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+    assert [job.job_id for job in scheduler.find(session.job_name("default", layout))] == [first.job_id]
+    monkeypatch.setattr(lock, "_take", cleaned)
+    assert session.stop(layout, "default", scheduler, seconds=30).changed is True
+    assert scheduler.find(session.job_name("default", layout)) == []
 
 
 def test_a_job_without_a_record_is_adopted(account: tuple[Layout, Scheduler]) -> None:
@@ -246,30 +266,6 @@ def test_an_answer_about_an_older_generation_does_not_end_the_new_one(account: t
     rec.write(path, first)
 
 
-def test_a_job_that_was_put_back_into_the_queue_is_seen_though_its_record_has_ended(
-    account: tuple[Layout, Scheduler],
-) -> None:
-    layout, scheduler = account
-    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
-    path = layout.session("default").record
-    rec.write(path, rec.ended(first, how="stopped", reason="stopped on request"))
-
-    class Requeued(type(scheduler)):  # type: ignore[misc]
-        """What Slurm answers for two minutes after a requeue."""
-
-        def query(self, job_id: str) -> Job:
-            return Job(job_id, PENDING, reason="BeginTime")
-
-        def find(self, name: str) -> list[Job]:
-            return [self.query(first.job_id)] if name else []
-
-    requeued = Requeued(root=layout.root)
-    assert session.look(layout, "default", requeued).state == rec.QUEUED
-    assert session.find_or_submit(wanted(), layout, requeued).changed is False
-    assert session.decide_stop(layout, "default", requeued)[1] == [first.job_id]
-    rec.write(path, first)
-
-
 def test_a_session_that_has_ended_on_another_machine_is_in_nobodys_way(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     path = layout.session("default").record
@@ -289,7 +285,7 @@ def test_waiting_sees_a_job_that_is_put_back_into_the_queue_when_it_seems_to_end
     rec.write(path, rec.ended(first, how="stopped", reason="stopped on request"))
     phases = [RUNNING, ENDING, ENDING]
 
-    class Requeued(type(scheduler)):  # type: ignore[misc]
+    class Ending(type(scheduler)):  # type: ignore[misc]
         """What Slurm answers while a requeued job ends."""
 
         requeues = True
@@ -297,7 +293,7 @@ def test_waiting_sees_a_job_that_is_put_back_into_the_queue_when_it_seems_to_end
         def query(self, job_id: str) -> Job:
             return Job(job_id, phases.pop(0) if phases else PENDING, reason="BeginTime")
 
-    assert session.wait(layout, "default", Requeued(root=layout.root), seconds=0.5).state == rec.QUEUED
+    assert session.wait(layout, "default", Ending(root=layout.root), seconds=0.5).state == rec.QUEUED
     rec.write(path, first)
 
 

@@ -217,6 +217,27 @@ def test_an_empty_answer_is_not_the_answer_that_there_is_no_such_job(monkeypatch
         slurm.Slurm().find("hpc-jupyter-default-123456")
 
 
+@pytest.mark.parametrize(("result", "count"), [
+    (Result(0, "2                   \n", ""), 2),
+    (Result(0, "Maintenance on 24 December\n0                   \n", ""), 0),
+    (Result(1, "", "slurm_load_jobs error: Invalid job id specified\n"), 0),
+])
+def test_slurm_says_how_often_a_job_was_begun_anew(
+    monkeypatch: pytest.MonkeyPatch, result: Result, count: int
+) -> None:
+    asked = _answers(monkeypatch, result)
+    assert slurm.Slurm().restarts("4711") == count
+    assert asked == [["squeue", "-h", "-t", "all", "-j", "4711", "-O", "RestartCnt"]]
+
+
+def test_no_count_is_not_the_count_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _answers(monkeypatch, Result(0, "", ""))
+    with pytest.raises(SchedulerUnavailable, match=r"^squeue did not say how often the job was begun anew$"):
+        slurm.Slurm().restarts("4711")
+    assert slurm.Slurm().restarts("4711.0") == 0
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(("config", "seconds"), [
     ("MessageTimeout          = 10 sec\n", 30.0), ("MessageTimeout          = 100 sec\n", 210.0), ("", 30.0),
 ])

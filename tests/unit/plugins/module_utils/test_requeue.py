@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session whose record has ended and whose job has not: a requeue, or somebody more urgent, as Slurm tells of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils import request, session, waiting
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, PENDING, RUNNING, Job
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
+
+
+def known(record: rec.Record | None) -> rec.Record:
+    assert record is not None
+    return record
+
+
+def wanted() -> request.Request:
+    return request.build(session="default", account="me@here", cluster="here", scheduler="none")
+
+
+class Requeued(NoScheduler):
+    """What Slurm answers of a job that was put back into the queue and begun anew."""
+
+    requeues = True
+    known = Job("7", PENDING, reason="BeginTime")
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root=root)
+        self.asked: list[str] = []
+
+    def query(self, job_id: str) -> Job:
+        self.asked.append("query")
+        return replace(self.known, job_id=job_id)
+
+    def find(self, name: str) -> list[Job]:
+        self.asked.append("find")
+        return [self.known] if name and self.known.phase != GONE else []
+
+    def restarts(self, job_id: str) -> int:
+        return 1 if job_id == self.known.job_id else 0
+
+    def cancel(self, job_id: str) -> None:
+        raise AssertionError(job_id)
+
+
+@pytest.fixture(name="requeued")
+def _requeued(tmp_path: Path) -> tuple[Layout, Requeued]:
+    """An account whose session's supervisor has written an end long ago."""
+    layout = Layout(str(tmp_path))
+    path = layout.session("default").record
+    os.makedirs(os.path.dirname(path))
+    for needed in (layout.job_script, layout.command, layout.environment_script):
+        Path(needed).touch()
+    ready = rec.Record("default", "here", "me@here", "slurm", generation=1, job_id="7", node="c1")
+    rec.write(path, rec.ended(ready, how="stopped", reason="stopped on request"))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return layout, Requeued(layout.root)
+
+
+def test_a_job_that_waits_in_the_queue_again_is_the_session_s_however_long_ago_it_ended(
+    requeued: tuple[Layout, Requeued]
+) -> None:
+    layout, scheduler = requeued
+    path = layout.session("default").record
+    assert session.look(layout, "default", scheduler).state == rec.QUEUED
+    assert known(rec.read(path)).state == rec.ENDED
+    assert session.decide_stop(layout, "default", scheduler)[1] == ["7"]
+    assert session.find_or_submit(wanted(), layout, scheduler).changed is False
+    kept = known(rec.read(path))
+    assert (kept.state, kept.generation, kept.job_id, kept.how, kept.node) == (rec.SUBMITTED, 1, "7", "", "")
+
+
+def test_a_launch_leaves_the_job_that_was_begun_anew_and_has_not_taken_its_session_up_yet(
+    requeued: tuple[Layout, Requeued]
+) -> None:
+    layout, scheduler = requeued
+    path = layout.session("default").record
+    scheduler.known = Job("7", RUNNING, node="c2")
+    seen = session.look(layout, "default", scheduler)
+    assert (seen.state, known(seen.record).node) == (rec.STARTING, "c2")
+    done = session.find_or_submit(wanted(), layout, scheduler)
+    assert (done.changed, done.after.state, known(rec.read(path)).state) == (False, rec.STARTING, rec.SUBMITTED)
+
+
+def test_a_launch_asks_for_the_job_once_where_its_name_finds_it(
+    requeued: tuple[Layout, Requeued]
+) -> None:
+    layout, scheduler = requeued
+    session.find_or_submit(wanted(), layout, scheduler)
+    assert scheduler.asked == ["find"]
+
+
+@pytest.mark.parametrize(("how", "reason"), [("finished", "shut down"), ("stopped", "stopped by its owner")])
+def test_nobody_is_asked_about_a_job_that_nothing_brings_back(
+    requeued: tuple[Layout, Requeued], how: str, reason: str
+) -> None:
+    layout, scheduler = requeued
+    path = layout.session("default").record
+    rec.write(path, rec.ended(known(rec.read(path)), how=how, reason=reason))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert session.look(layout, "default", scheduler).state == rec.ENDED
+    assert scheduler.asked == []
+
+
+def test_a_stop_says_so_after_a_supervisor_that_was_only_told_to_end(
+    requeued: tuple[Layout, Requeued]
+) -> None:
+    layout, scheduler = requeued
+    path = layout.session("default").record
+    scheduler.known = Job("7", GONE)
+    for _each in range(2):
+        session.stop(layout, "default", scheduler, seconds=5)
+        assert (known(rec.read(path)).how, known(rec.read(path)).reason) == ("stopped", "stopped by its owner")
+
+
+def test_waiting_outlasts_a_job_that_takes_long_to_end_before_it_is_queued_again(
+    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = requeued
+    monkeypatch.setattr(waiting, "_ENDING_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "_ENDING_PAUSE_SECONDS", 0.01)
+    phases = [ENDING] * 5
+    monkeypatch.setattr(scheduler, "query", lambda job_id: Job(job_id, phases.pop() if phases else PENDING))
+    assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.QUEUED
