@@ -48,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         lab = authority.read(place)
         if lab is None:
             return self._on_account(arguments, step="sign")
-        seen = self._on_account(arguments, step="look")
+        seen = self._on_account(arguments, step="look", renew_days=0)  # how near its end may be is for the lab to say
         renew_days = authority.renew_days(arguments["days"])
         problem = seen["problem"] or lab.problem(seen["certificate"], renew_days=renew_days)
         if not problem:

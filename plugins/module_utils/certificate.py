@@ -67,7 +67,7 @@ def problem(pair: Pair, *, renew_days: int) -> str:
     if not _belong_together(pair.key, pair.certificate):
         return "key.pem does not belong to cert.pem"
     if _openssl(["x509", "-in", pair.certificate, "-noout", "-checkend", str(renew_days * 86400)]).code != 0:
-        return f"cert.pem ends within {renew_days} days"
+        return f"cert.pem ends within {renew_days} days" if renew_days else "cert.pem has ended"
     return ""
 
 

@@ -26,6 +26,8 @@ _TORNADO = (
     "cookie_secret", "xsrf_cookies", "disable_check_xsrf", "allow_remote_access", "allow_unauthenticated_access",
 )
 _REMEDY = "Take that out, or set another environment up (playbook hpc.jupyter.setup)"
+_OF_THE_MACHINE = "Every Jupyter of this machine reads that file: ask its administrators to take that out"
+_OF_THE_PERSON = "Every Jupyter of yours reads that file: take that out of it"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Setting:
 
 def directories() -> list[str]:
     """Where Jupyter looks beside ``JUPYTER_CONFIG_DIR`` and ``JUPYTER_CONFIG_PATH`` when this very Python runs it."""
-    person = [os.path.join(site.getuserbase(), "etc", "jupyter")] if site.ENABLE_USER_SITE else []
+    person = [_person()] if site.ENABLE_USER_SITE else []
     return list(dict.fromkeys([*person, os.path.join(sys.prefix, "etc", "jupyter"), *_MACHINE]))
 
 
@@ -56,13 +58,24 @@ def settings(places: Iterable[str]) -> list[Setting]:
 
 def problems(found: Iterable[Setting]) -> list[str]:
     """One sentence for each setting that would open a session in spite of the command line."""
-    return [f"{each.path} sets {each.name}, {why}. {_REMEDY}" for each in found for why in _why(each) if why]
+    return [f"{each.path} sets {each.name}, {why}. {_remedy(each.path)}" for each in found for why in _why(each) if why]
 
 
 def unheeded(found: Iterable[Setting], *, settled: Iterable[str]) -> list[str]:
     """One sentence for each setting that the command line, which sets ``settled``, makes void."""
     names = set(settled)
     return [f"{each.path} sets {each.name}; sessions do not heed it" for each in found if each.name in names]
+
+
+def _person() -> str:
+    return os.path.join(site.getuserbase(), "etc", "jupyter")
+
+
+def _remedy(path: str) -> str:
+    """What helps; another environment only against what belongs to this one."""
+    if path.startswith(tuple(f"{place}/" for place in _MACHINE)):
+        return _OF_THE_MACHINE
+    return _OF_THE_PERSON if path.startswith(f"{_person()}/") else _REMEDY
 
 
 def _why(setting: Setting) -> Iterator[str]:

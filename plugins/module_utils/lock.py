@@ -97,7 +97,7 @@ def _take(path: str, own: str) -> bool:
             stream.write(own)
         os.link(prepared, path)
     except FileExistsError:
-        return False
+        return _read(path) == own  # over NFS a link whose answer was lost is tried again, and finds itself
     finally:
         os.unlink(prepared)
     return True
@@ -116,6 +116,8 @@ def _is_over(path: str, holder: str, *, lease_seconds: float) -> bool:
 def _break(path: str, judged: str) -> None:
     """Take away the lock that was judged: of several that try one does, and a fresh lock is put back."""
     aside = f"{path}.{secrets.token_hex(8)}"
+    if _read(path) != judged:
+        return
     try:
         os.rename(path, aside)
     except FileNotFoundError:

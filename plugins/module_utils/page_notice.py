@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import time
+import urllib.parse
 from typing import Any
 
 PATH = "hpc-jupyter/notice"
@@ -40,13 +41,14 @@ class Use:
         """Somebody did something."""
         self._touched = max(self._touched, time.time() - seconds_ago)
 
-    def note(self, *, method: str, first: str, status: int) -> None:
+    def note(self, *, method: str, first: str, status: int, page: str = "") -> None:
         """Take a request in: what changes files or kernels counts, and every request to a program behind Jupyter.
 
-        JupyterLab saves its layout every few seconds, below ``lab/api``, also when nobody is there.
+        JupyterLab saves its layout every few seconds, below ``lab/api``, also when nobody is there; extensions ask for
+        what is new, at paths of their own. So of what comes from Jupyter's own ``page`` only changes count.
         """
         changes = first == "api" and method not in ("GET", "HEAD", "OPTIONS")
-        if 200 <= status < 300 and (changes or first not in _OWN):
+        if 200 <= status < 300 and (changes or (first not in _OWN and page not in _PAGES)):
             self.touch()
 
     def last(self) -> float:
@@ -94,6 +96,14 @@ def first_part(path: str, base_url: str) -> str:
     return below.split("/", 1)[0]
 
 
+def page_of(referer: str, base_url: str) -> str:
+    """The first part of the path of the page that a request says it comes from; empty where it does not say."""
+    try:
+        return first_part(urllib.parse.urlsplit(referer).path, base_url)
+    except ValueError:
+        return ""
+
+
 def _load_jupyter_server_extension(server: Any) -> None:
     """Called by Jupyter Server; what is raised here it logs, and goes on."""
     use, base_url, app = Use(server), server.base_url, server.web_app
@@ -111,9 +121,10 @@ def _transform(use: Use, base_url: str) -> Any:
         def __init__(self, request: Any) -> None:
             self._method = request.method
             self._first = first_part(request.path, base_url)
+            self._page = page_of(request.headers.get("Referer", ""), base_url)
 
         def transform_first_chunk(self, status_code: int, headers: Any, chunk: bytes, finishing: bool) -> Any:
-            use.note(method=self._method, first=self._first, status=status_code)
+            use.note(method=self._method, first=self._first, status=status_code, page=self._page)
             if finishing and status_code == 200 and self._first in _PAGES and _is_page(headers):
                 chunk = with_script(chunk, f"{base_url}{PATH}.js")
                 if "Content-Length" in headers:

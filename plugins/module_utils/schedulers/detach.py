@@ -160,10 +160,13 @@ def _has_session(program: str, detach: str, name: str) -> bool:
     """Whether the person keeps windows of their own in a tmux session of that name; screen does not mind."""
     if detach != TMUX:
         return False
-    asked = subprocess.run(
-        [program, "has-session", "-t", f"={name}"], env=own_environment(), stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_START_SECONDS, check=False,
-    )
+    try:
+        asked = subprocess.run(
+            [program, "has-session", "-t", f"={name}"], env=own_environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_START_SECONDS, check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SubmitRefused(_refusal(f"{detach} did not answer within {_START_SECONDS} seconds")) from error
     return asked.returncode == 0
 
 

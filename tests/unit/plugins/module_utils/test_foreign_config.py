@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import site
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import foreign_config,
 from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
 
 REMEDY = "Take that out, or set another environment up (playbook hpc.jupyter.setup)"
+OF_THE_MACHINE = "Every Jupyter of this machine reads that file: ask its administrators to take that out"
 GOOD = "argon2:$argon2id$v=19$m=10240,t=10,p=8$c29tZXNhbHRzb21l$" + "A" * 43
 
 
@@ -55,6 +57,23 @@ def test_what_would_open_a_session_is_named(tmp_path: Path, name: str, text: str
 def test_what_is_harmless_or_not_read_is_no_problem(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert foreign_config.problems(foreign_config.settings([str(tmp_path), "/nowhere"])) == []
+
+
+@pytest.mark.parametrize(("place", "remedy"), [
+    ("/etc/jupyter", OF_THE_MACHINE),
+    ("/usr/local/etc/jupyter", OF_THE_MACHINE),
+    ("/home/alice/.local/etc/jupyter", "Every Jupyter of yours reads that file: take that out of it"),
+    ("/opt/env/etc/jupyter", REMEDY),
+])
+def test_another_environment_is_advised_where_it_helps(
+    monkeypatch: pytest.MonkeyPatch, place: str, remedy: str
+) -> None:
+    monkeypatch.setattr(site, "getuserbase", lambda: "/home/alice/.local")
+    found = foreign_config.Setting(f"{place}/jupyter_config.json", "ServerApp", "cookie_secret")
+    assert foreign_config.problems([found]) == [
+        f"{place}/jupyter_config.json sets ServerApp.cookie_secret, the key that signs login cookies, which has to be "
+        f"a session's own. {remedy}"
+    ]
 
 
 def test_what_the_command_line_makes_void_is_said(tmp_path: Path) -> None:

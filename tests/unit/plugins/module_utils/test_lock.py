@@ -64,12 +64,39 @@ def test_a_lease_ends_on_the_same_host_too(tmp_path: Path) -> None:
         pass
 
 
-def test_a_fresh_lock_is_not_taken_for_the_dead_one_that_was_judged(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    path.write_text("fresh")
+@pytest.mark.parametrize("found", ["fresh", "dead"])
+def test_a_fresh_lock_is_not_taken_for_the_dead_one_that_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    """It may come before the judged one is looked at again, and after."""
+    path, rename, renamed = tmp_path / "lock", os.rename, []
+    path.write_text(found)
+
+    def renames(source: str, target: str) -> None:
+        path.write_text("fresh")
+        renamed.append(source)
+        rename(source, target)
+
+    monkeypatch.setattr(lock.os, "rename", renames)
     lock._break(str(path), "dead")
     assert path.read_text() == "fresh"
-    assert os.listdir(tmp_path) == ["lock"]
+    assert (os.listdir(tmp_path), len(renamed)) == (["lock"], 0 if found == "fresh" else 1)
+
+
+def test_a_lock_whose_making_was_not_answered_is_held_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def links(source: str, target: str) -> None:
+        link(source, target)
+        raise FileExistsError(target)
+
+    monkeypatch.setattr(lock.os, "link", links)
+    path = tmp_path / "lock"
+    with lock.held(str(path), wait_seconds=0, what="x"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert os.listdir(tmp_path) == []
 
 
 def test_only_one_s_own_lock_is_released(tmp_path: Path) -> None:

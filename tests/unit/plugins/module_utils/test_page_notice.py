@@ -76,6 +76,21 @@ def test_what_counts_as_use(method: str, first: str, status: int, counts: bool) 
     assert (use.last() > 0) is counts
 
 
+@pytest.mark.parametrize(("first", "referer", "counts"), [
+    ("git", "http://localhost:8888/x/lab/tree/a.ipynb?reset", False),  # jupyterlab-git, every few seconds
+    ("dask", "http://localhost:8888/x/lab", False),
+    ("api", "http://localhost:8888/x/lab", True),
+    ("rstudio", "http://localhost:8888/x/rstudio/", True),
+    ("proxy", "http://localhost:8888/lab", True),
+    ("proxy", "http://[", True),
+])
+def test_an_extension_s_own_questions_are_no_use(first: str, referer: str, counts: bool) -> None:
+    use = Use(_server())
+    use._touched = 0.0
+    use.note(method="POST", first=first, status=200, page=page_notice.page_of(referer, "/x/"))
+    assert (use.last() > 0) is counts
+
+
 def test_kernels_terminals_and_extensions_are_asked_too() -> None:
     moments = [dt.datetime(2030, 1, day, tzinfo=dt.timezone.utc) for day in (1, 2, 3)]
     use = Use(_server({"terminal_last_activity": moments[1], "last_activity_times": {"a": moments[0]}}, moments[2]))

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name, detach
 
@@ -46,6 +46,19 @@ def test_a_missing_program_is_named_with_its_host(monkeypatch: pytest.MonkeyPatc
 
 def _missing(name: str) -> str:
     raise FileNotFoundError(f"there is no {name} on PATH, nor on a login shell's PATH")
+
+
+def test_a_tmux_that_hangs_has_refused_the_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tmux = tmp_path / "tmux"
+    tmux.write_text("#!/bin/sh\nexec sleep 60\n")
+    tmux.chmod(0o755)
+    monkeypatch.setattr(detach, "find_command", lambda _name: str(tmux))
+    monkeypatch.setattr(detach, "_START_SECONDS", 0.2)
+    with pytest.raises(SubmitRefused) as raised:
+        detach.start(detach.Start(("/bin/true",), "/", "/dev/null", {}, name="x"), "tmux")
+    assert str(raised.value) == (
+        f"the job could not be started on {socket.gethostname()}: tmux did not answer within 0.2 seconds"
+    )
 
 
 def test_an_unknown_way_is_refused(tmp_path: Path) -> None:
