@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How modules answer: the options that name an account, and failures in words for the user."""
+"""How modules answer: the options that name an account and a job, and failures in words for the user."""
 
 from __future__ import annotations
 
@@ -31,6 +31,24 @@ ACCOUNT_OPTIONS: dict[str, dict[str, Any]] = {
     "scheduler": {"type": "str", "required": True},
     "root": {"type": "str"},
     "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
+}
+RESOURCE_OPTIONS: dict[str, dict[str, Any]] = {
+    "time": {"type": "str"},
+    "cpus": {"type": "str"},
+    "memory": {"type": "str"},
+    "gpus": {"type": "str"},
+    "gres": {"type": "str"},
+    "partition": {"type": "str"},
+    "project": {"type": "str"},
+    "qos": {"type": "str"},
+    "constraint": {"type": "str"},
+    "reservation": {"type": "str"},
+    "nodes": {"type": "str"},
+    "exclusive": {"type": "bool"},
+    "mail_user": {"type": "str"},
+    "mail_type": {"type": "str"},
+    "dependency": {"type": "str"},
+    "extra": {"type": "list", "elements": "str"},
 }
 _LOG_LINES = 15
 

@@ -15,12 +15,10 @@ description:
   - Makes the account's directories and, when O(account) is given, C(account.json), which says whose they are and that
     the account is set up.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows the directories and C(account.json).
 options:
   root:

@@ -15,12 +15,10 @@ description:
   - Both are made anew when one is missing or damaged, when others could read the key, or near the certificate's end.
   - Use M(hpc.jupyter.certificate), which asks the lab's authority where there is one.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows the certificate's fingerprint and why it changes, never the key.
 options:
   directory:

@@ -14,12 +14,10 @@ description:
   - Installs C(hpc-session), with which the account starts, shows and stops its sessions without Ansible, and which
     is the program that a session's job runs. It is one file, made of the code of this collection.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows the release before and after.
 options:
   path:

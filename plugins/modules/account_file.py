@@ -13,12 +13,10 @@ version_added: 0.1.0
 description:
   - Writes a text whole or not at all, for the account alone, in one round trip.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows the file before and after.
 options:
   path:

@@ -19,16 +19,14 @@ description:
     one that is not is replaced by a self-signed one.
 author:
   - The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
   action:
     description: Signs on the controller; what happens on the account is M(hpc.jupyter.account_certificate).
     support: full
-  check_mode:
-    description: Says what would change and changes nothing.
-    support: full
   diff_mode:
     description: Shows the certificate's fingerprint and why it changes, never a key.
-    support: full
 options:
   directory:
     description: The directory of both files on the account, which must belong to the account alone.

@@ -16,12 +16,10 @@ description:
   - Gives the script that a job sources to get at it, after that script has been tried on this host.
   - An environment that this module did not make is never changed.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows of what the environment is and would be made.
 options:
   kind:

@@ -17,12 +17,10 @@ description:
   - All other lines stay as they are. If the file is a symbolic link, the file behind it is changed, provided that it is
     the account's own.
 author: The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change and changes nothing.
   diff_mode:
-    support: full
     description: Shows the line of C(authorized_keys).
 options:
   root:

@@ -20,6 +20,7 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.account
+  - hpc.jupyter.resources
 attributes:
   check_mode:
     description: Says what would be done, asks the scheduler, and changes nothing.
@@ -46,60 +47,6 @@ options:
     type: str
     choices: [present, awaited, restarted, absent]
     default: present
-  resources:
-    description: What the job gets. What is left out is left to the cluster's own defaults.
-    type: dict
-    default: {}
-    suboptions:
-      time:
-        description: The walltime, as C([D-]H:MM:SS), quoted.
-        type: str
-      cpus:
-        description: Cores.
-        type: str
-      memory:
-        description: Memory of the node, such as V(8G).
-        type: str
-      gpus:
-        description: GPUs, as a number or as type and number, such as V(a100:2).
-        type: str
-      gres:
-        description: Further generic resources, as the scheduler writes them.
-        type: str
-      partition:
-        description: The partition or queue.
-        type: str
-      project:
-        description: The account, project or allocation that is charged.
-        type: str
-      qos:
-        description: The quality of service.
-        type: str
-      constraint:
-        description: Node features that are needed.
-        type: str
-      reservation:
-        description: The reservation to run in.
-        type: str
-      nodes:
-        description: Number of nodes.
-        type: str
-      exclusive:
-        description: Whether the node is for this job alone.
-        type: bool
-      mail_user:
-        description: Whom the scheduler sends mail.
-        type: str
-      mail_type:
-        description: When it sends mail, such as V(BEGIN).
-        type: str
-      dependency:
-        description: Jobs to wait for, such as V(afterok:123).
-        type: str
-      extra:
-        description: Further options of the scheduler's submit command, one a list item.
-        type: list
-        elements: str
   directory:
     description: Where notebooks open, absolute or starting with C(~/). Empty is the home directory.
     type: str
@@ -298,29 +245,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import READY, S
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
 
-_RESOURCES = {
-    "time": {"type": "str"},
-    "cpus": {"type": "str"},
-    "memory": {"type": "str"},
-    "gpus": {"type": "str"},
-    "gres": {"type": "str"},
-    "partition": {"type": "str"},
-    "project": {"type": "str"},
-    "qos": {"type": "str"},
-    "constraint": {"type": "str"},
-    "reservation": {"type": "str"},
-    "nodes": {"type": "str"},
-    "exclusive": {"type": "bool"},
-    "mail_user": {"type": "str"},
-    "mail_type": {"type": "str"},
-    "dependency": {"type": "str"},
-    "extra": {"type": "list", "elements": "str"},
-}
 _OPTIONS = {
     "name": {"type": "str", "default": "default"},
     "every": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "awaited", "restarted", "absent"], "default": "present"},
-    "resources": {"type": "dict", "default": {}, "options": _RESOURCES},
+    "resources": {"type": "dict", "default": {}, "options": answers.RESOURCE_OPTIONS},
     "directory": {"type": "str", "default": ""},
     "offer": {"type": "str", "choices": ["socket", "loopback", "lan", "reverse"], "default": "socket"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"]},

@@ -15,16 +15,14 @@ description:
   - A C(~/.ssh/config) that is a link, or that this user cannot write to, is left alone; RV(notes) then says what to do.
 author:
   - The hpc.jupyter contributors (@hpc-jupyter)
+extends_documentation_fragment:
+  - hpc.jupyter.changes
 attributes:
   action:
     description: Runs on the controller, and nowhere else.
     support: full
-  check_mode:
-    description: Says what would change and changes nothing.
-    support: full
   diff_mode:
     description: Shows the files.
-    support: full
 options:
   key:
     description: The private key to log in with, besides those that ssh tries by itself.

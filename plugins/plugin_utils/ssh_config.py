@@ -32,8 +32,6 @@ _ALGORITHMS = {
     "ECDSA": "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
     "RSA": "rsa-sha2-512,rsa-sha2-256",
 }
-_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
-_PUBLIC_KEY = re.compile(r"[a-z][a-z0-9@.-]{2,63} [A-Za-z0-9+/]{32,8192}={0,2}")
 
 _ALWAYS = """\
 StrictHostKeyChecking yes
@@ -182,10 +180,10 @@ def render(
         f"# Written by hpc.jupyter for {cluster.account}; changes are overwritten. Your own settings: ~/.ssh/config",
         _login(cluster, directory=directory, always=always),
         *(_gateway(cluster, index, directory=directory, always=always) for index in range(len(cluster.gateways))),
-        _block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [
+        block(f"*,!{cluster.name},!{_gateway_pattern(cluster)}", [
             f'Include "{Files(directory).sessions}/*"', f'Include "{Files(directory).nodes}"',
         ]),
-        _block("*", [f'Include "{Files(directory).identity}"']),
+        block("*", [f'Include "{Files(directory).identity}"']),
         *_own(cluster, own_configs),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -232,8 +230,8 @@ def write(cluster: Cluster, *, directory: str | None = None, own_configs: Sequen
     openssh = openssh_version()
     config = render(cluster, directory=files.directory, openssh=openssh, own_configs=own_configs)
     make_private_directory(files.directory)
-    _write(files.config, config)
-    _write(files.node_options, node_options(cluster, directory=files.directory, openssh=openssh))
+    replace(files.config, config)
+    replace(files.node_options, node_options(cluster, directory=files.directory, openssh=openssh))
     for path, options in (
         (files.batch_config, ["BatchMode yes"]),
         (files.asking_config, ["BatchMode no"]),
@@ -241,21 +239,8 @@ def write(cluster: Cluster, *, directory: str | None = None, own_configs: Sequen
     ):
         # Whoever typed a code for a login keeps it through a cut of minutes; whether it carries, a probe decides.
         lasting = ["LogLevel VERBOSE", "ServerAliveCountMax 18", *options]
-        _write(path, _wrapper(files, [*lasting, *_relays(cluster, config=path)]))
+        replace(path, _wrapper(files, [*lasting, *_relays(cluster, config=path)]))
     return files
-
-
-def record_node_keys(directory: str, node: str, keys: Sequence[str], *, addresses: Sequence[str] = ()) -> None:
-    """Trust ``node`` by the public host keys in its session's record (``TYPE BASE64``), instead of earlier ones."""
-    names = [_node(name) for name in (node, *addresses)]
-    lines = [f"{','.join(names)} {_public_key(node, key)}" for key in keys]
-    files = Files(directory)
-    kept = [line for line in _read(files.node_known_hosts).splitlines() if not _concerns(line, names)]
-    known = [*kept, *lines] if lines else kept
-    make_private_directory(directory)
-    _write(files.node_known_hosts, "".join(f"{line}\n" for line in known))
-    _write(files.nodes, _nodes(files, known))
-    _write(files.node_aliases, _node_aliases(files, known))
 
 
 @functools.cache
@@ -272,7 +257,7 @@ def openssh_version() -> tuple[int, int]:
 def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
     gateways = len(cluster.gateways)
     host = cluster.login_hosts[0]
-    return _block(cluster.name, [
+    return block(cluster.name, [
         f"HostName {host}",
         f"Port {cluster.login_port}",
         f"User {cluster.user}",
@@ -288,7 +273,7 @@ def _login(cluster: Cluster, *, directory: str, always: list[str]) -> str:
 
 def _gateway(cluster: Cluster, index: int, *, directory: str, always: list[str]) -> str:
     gateway: Gateway = cluster.gateways[index]
-    return _block(gateway_alias(cluster, index), [
+    return block(gateway_alias(cluster, index), [
         f"HostName {gateway.host}",
         f"Port {gateway.port}",
         f"User {gateway.user}",
@@ -315,7 +300,7 @@ def _relays(cluster: Cluster, *, config: str) -> list[str]:
     count = len(cluster.gateways)
     names = [*(gateway_alias(cluster, index) for index in range(count)), cluster.name]
     blocks = [
-        _block(names[index], _through(cluster, index, config=config))
+        block(names[index], _through(cluster, index, config=config))
         for index in range(1, count + 1) if cluster.gateways[index - 1].relay == "nc"
     ]
     return [*blocks, "Match all"] if blocks else []
@@ -327,7 +312,7 @@ def _own(cluster: Cluster, own_configs: Sequence[str]) -> list[str]:
     gateways = _gateway_pattern(cluster)
     return [
         "\n".join([f"Match final originalhost {gateways}", *_indented(includes)]),
-        _block(f"*,!{gateways}", includes),
+        block(f"*,!{gateways}", includes),
     ]
 
 
@@ -367,7 +352,8 @@ def _known_hosts_command(pins: Sequence[Pin]) -> str:
     return f"/bin/sh -c '{script}' pins %f %H %t %K"
 
 
-def _block(pattern: str, lines: Sequence[str]) -> str:
+def block(pattern: str, lines: Sequence[str]) -> str:
+    """``lines`` for the hosts that are called ``pattern``."""
     return "\n".join([f"Match originalhost {pattern}", *_indented(lines)])
 
 
@@ -379,46 +365,14 @@ def _wrapper(files: Files, lines: Sequence[str]) -> str:
     return "\n".join([*lines, f'Include "{files.config}"']) + "\n"
 
 
-def _nodes(files: Files, known: Sequence[str]) -> str:
-    names = sorted({name for line in known for name in _names(line)})
-    return _block(",".join(names), [f'Include "{files.node_options}"']) + "\n" if names else ""
-
-
-def _node_aliases(files: Files, known: Sequence[str]) -> str:
-    cluster = os.path.basename(files.directory).rpartition("@")[2]
-    names = sorted({_names(line)[0] for line in known})
-    common = [f'Include "{files.node_options}"', f'Include "{files.identity}"']
-    return "".join(
-        _block(f"{cluster}-{name}", [f"HostName {name}", f"HostKeyAlias {name}", *common]) + "\n" for name in names
-    )
-
-
-def _node(name: object) -> str:
-    if not isinstance(name, str) or not _NODE.fullmatch(name):
-        raise BadInput("node", f"{name!r} is not a host name")
-    return name
-
-
-def _public_key(node: str, key: object) -> str:
-    if not isinstance(key, str) or not _PUBLIC_KEY.fullmatch(key):
-        raise BadInput("host_keys", f"the record of {node} holds {key!r}, which is no public key")
-    return key
-
-
-def _names(line: str) -> list[str]:
-    return line.partition(" ")[0].split(",")
-
-
-def _concerns(line: str, names: Sequence[str]) -> bool:
-    return not set(_names(line)).isdisjoint(names)
-
-
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The file's text, empty if it is not there."""
     with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as stream:
         return stream.read()
     return ""
 
 
-def _write(path: str, text: str) -> None:
-    if _read(path) != text:
+def replace(path: str, text: str) -> None:
+    """Write the file, whole, if its text is another one."""
+    if read(path) != text:
         write_private(path, text.encode())

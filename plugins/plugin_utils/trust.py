@@ -16,9 +16,10 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import node_keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import step_alias
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, record_node_keys
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files
 
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{32,128}={0,2}")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
@@ -31,7 +32,7 @@ def trust(cluster: Cluster, files: Files, record: Mapping[str, Any], *, permits:
     """
     for host, keys in ((record.get("node"), "host_keys"), (record.get("login_host"), "login_host_keys")):
         if host and record.get(keys):
-            record_node_keys(files.directory, host, record[keys])
+            node_keys.record(files.directory, host, record[keys])
     session = session_name(record.get("session") or "default")
     blocks = [*_login(cluster, record), *_step(cluster, files, record, session=session, permits=permits)]
     make_private_directory(files.sessions)
@@ -54,7 +55,7 @@ def _step(
     if not host_key or not node or cluster.route not in ("auto", "step"):
         return []
     alias = step_alias(cluster.name, session)
-    record_node_keys(files.directory, alias, [host_key])
+    node_keys.record(files.directory, alias, [host_key])
     words = [f"--session {session}", f"--key '{_own_key(files)}'", *(f"--permit {int(port)}" for port in permits)]
     command = f"exec {cluster.root}/hpc-session step {' '.join(words)}"
     return [

@@ -9,8 +9,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import node_keys, ssh
 
 from tests.cli.ssh_servers import GATE, LOGIN, WRONG, Way, free_port, make_keys
 
@@ -120,10 +119,10 @@ def test_own_config_counts_for_the_gateways_real_name(way: Way) -> None:
 
 
 def test_node_is_reached_by_the_key_in_its_record(way: Way) -> None:
-    record_node_keys(way.files.directory, "c2", [way.login.public_key()])
+    node_keys.record(way.files.directory, "c2", [way.login.public_key()])
     way.write("Host c2", f"HostName {LOGIN}", f"Port {way.login.port}")
     way.open()
     argv = ["ssh", "-F", way.files.config, "-o", "HostKeyAlias=c2", "c2", "echo", "inside"]
     assert subprocess.run(argv, capture_output=True, check=True, timeout=20).stdout == b"inside\n"
-    record_node_keys(way.files.directory, "c2", [way.gate.public_key()])
+    node_keys.record(way.files.directory, "c2", [way.gate.public_key()])
     assert subprocess.run(argv, capture_output=True, check=False, timeout=20).returncode == 255

@@ -14,16 +14,10 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import probe, record
 
-from tests.jupyter_env import jupyter_python
 from tests.session_site import Site, wait_for
 from tests.wheelhouse import ROOT
 
 NOTICE = "hpc-jupyter/notice"
-
-
-@pytest.fixture(name="python", scope="module")
-def _python() -> Path:
-    return jupyter_python()
 
 
 @pytest.fixture(name="ends", scope="module", autouse=True)

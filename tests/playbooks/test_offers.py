@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record
 
-from tests.jupyter_env import jupyter_python
 from tests.session_site import NONCE, Site
 
 _NODE, _LOGIN = "192.0.2.9", "192.0.2.1"
@@ -27,11 +26,6 @@ _IN_USE = (
     "session default is in use: to offer it another way would restart Jupyter and end its kernels. Shut them down and "
     "close the page first, or stop the session and launch it again"
 )
-
-
-@pytest.fixture(name="python", scope="session")
-def _python() -> Path:
-    return jupyter_python()
 
 
 @pytest.fixture(name="site")

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import node_keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, Gateway, Pin
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import (
     Place,
@@ -24,7 +25,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import (
     with_include,
     without_include,
 )
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import record_node_keys, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import write
 
 CLUSTER = Cluster(
     name="lab", account="alice@lab", user="alice", login_hosts=("login.example.org",), scheduler="slurm",
@@ -69,7 +70,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Place:
     short = tmp_path_factory.mktemp("own")  # a test's name is too long for a socket
     place, state = Place(str(short / "ssh")), str(short / "alice@lab")
     write(CLUSTER, directory=state, own_configs=[])
-    record_node_keys(state, "c1", ["ssh-ed25519 " + "A" * 68], addresses=["10.0.0.1"])
+    node_keys.record(state, "c1", ["ssh-ed25519 " + "A" * 68], addresses=["10.0.0.1"])
     (short / "alice@lab" / "identity").write_text("IdentityFile /k\n")
     os.makedirs(place.directory)
     replace(place.aliases, joined({"alice@lab": alias_block(CLUSTER, directory=state, openssh=(9, 2)).encode()}))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import node_keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, Gateway, Pin
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import (
     Files,
-    record_node_keys,
     render,
     state_directory,
     write,
@@ -90,7 +90,7 @@ def test_own_config_comes_after_what_must_hold(files: Files, host: str, expected
 
 @needs_ssh
 def test_recorded_node_is_behind_the_login_host(files: Files) -> None:
-    record_node_keys(files.directory, "c2", [KEY], addresses=["10.0.0.2"])
+    node_keys.record(files.directory, "c2", [KEY], addresses=["10.0.0.2"])
     for name in ("c2", "10.0.0.2"):
         got = effective(files.config, name)
         assert (got["proxyjump"], got["user"], got["userknownhostsfile"]) == ("lab", "alice", files.node_known_hosts)
@@ -112,7 +112,7 @@ def test_batch_and_asking_differ_on_every_hop(files: Files) -> None:
 
 
 def test_node_named_like_the_cluster_is_the_login_host(files: Files) -> None:
-    record_node_keys(files.directory, "lab", [KEY])
+    node_keys.record(files.directory, "lab", [KEY])
     if shutil.which("ssh"):
         assert effective(files.config, "lab")["hostname"] == "login.example.org"
 
@@ -120,9 +120,9 @@ def test_node_named_like_the_cluster_is_the_login_host(files: Files) -> None:
 def test_keys_of_a_node_are_replaced_and_those_of_others_kept(tmp_path: Path) -> None:
     directory = str(tmp_path / "s")
     other, new = "ssh-rsa " + "B" * 372, "ssh-ed25519 " + "C" * 68
-    record_node_keys(directory, "c1", [KEY, other])
-    record_node_keys(directory, "c2", [KEY])
-    record_node_keys(directory, "c1", [new])
+    node_keys.record(directory, "c1", [KEY, other])
+    node_keys.record(directory, "c2", [KEY])
+    node_keys.record(directory, "c1", [new])
     assert Path(Files(directory).node_known_hosts).read_text() == f"c2 {KEY}\nc1 {new}\n"
     assert "Match originalhost c1,c2\n" in Path(Files(directory).nodes).read_text()
     assert os.stat(Files(directory).node_known_hosts).st_mode & 0o777 == 0o600
@@ -138,7 +138,7 @@ def test_keys_of_a_node_are_replaced_and_those_of_others_kept(tmp_path: Path) ->
 )
 def test_record_cannot_smuggle_lines_in(tmp_path: Path, node: str, key: str, message: str) -> None:
     with pytest.raises(BadInput) as refused:
-        record_node_keys(str(tmp_path), node, [key])
+        node_keys.record(str(tmp_path), node, [key])
     assert str(refused.value) == message
 
 
