@@ -75,9 +75,14 @@ class Claim:
         return latest is not None and not self._is_ours(latest)
 
     def _is_lost(self, latest: Record | None) -> bool:
-        """Torn, removed, or made anew by a launch that found our job by its name and no record."""
+        """Torn, removed, made anew by a launch that found our job by its name and no record, or ended while we run.
+
+        Somebody ends it who was told that there is no such job, by a scheduler that has lost its memory for a while.
+        """
         if latest is None:
             return True
+        if latest.state == rec.ENDED:
+            return (latest.pid, latest.node) == self._run and latest.job_id == self._job_id
         return latest.job_id == self._job_id != "" and latest.state == rec.SUBMITTED and not latest.pid
 
     def _is_ours(self, latest: Record) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import calendar
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -124,7 +123,7 @@ class Walltime:
         self._asked_at = now
         try:
             self._child = LoggedChild(self._argv, environment=self._environment, directory="/", echo=False)
-        except (OSError, RuntimeError, subprocess.SubprocessError):
+        except OSError:
             self._ask_at = next_question(self.ends_at, minutes=self._minutes, now=now)
 
     def _take(self, ends_at: float) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ _codes: dict[int, int] = {}
 class LoggedChild:
     """A running child in its parent's process group; it is asked to end when its parent is killed.
 
+    Raises ``OSError`` where it cannot be started, also for want of room for a process or a thread.
     Without ``echo`` its output is kept for ``lines`` alone.
     """
 
@@ -40,16 +42,25 @@ class LoggedChild:
         self._echo = echo
         self._lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._status: int | None = None
-        self._process = subprocess.Popen(
-            list(argv), env=dict(environment), cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            preexec_fn=children.die_with_parent,  # noqa: PLW1509 - one system call of a library that is loaded already
-        )
+        try:
+            self._process = subprocess.Popen(
+                list(argv), env=dict(environment), cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                preexec_fn=children.die_with_parent,  # noqa: PLW1509 - one call of a library that is loaded already
+            )
+        except subprocess.SubprocessError as error:
+            raise OSError(errno.EAGAIN, str(error)) from error
         self.pid = self._process.pid
         _waiting.add(self.pid)
         _codes.pop(self.pid, None)  # of an earlier child with the same number, whom nobody asked about
         self._reader = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except RuntimeError as error:
+            with self._process:
+                self._process.kill()
+            _waiting.discard(self.pid)
+            raise OSError(errno.EAGAIN, f"{argv[0]} could not be started: {error}") from error
 
     def poll(self) -> int | None:
         """The exit code, a signal's number negative, or ``None`` while it runs; collects other dead children too."""

@@ -83,6 +83,19 @@ def test_a_run_whose_node_was_cut_off_leaves_the_session_to_the_next_run_of_its_
     assert rec.read(str(tmp_path / "record.json")) == taken
 
 
+def test_an_end_that_another_one_wrote_while_the_job_runs_is_taken_back(tmp_path: Path) -> None:
+    claim, path = _claim(tmp_path, _INTENDED), str(tmp_path / "record.json")
+    claim.take()
+    ready = claim.update(lambda record: replace(record, state=rec.READY, socket="/tmp/x/s"))
+    assert ready is not None
+    rec.write(path, rec.ended(ready, how="lost", reason="the job is gone"))
+    assert not claim.is_superseded()
+    assert rec.read(path) == ready
+    ended = claim.conclude(how="finished", reason="y")
+    assert not claim.is_superseded()
+    assert rec.read(path) == ended
+
+
 def test_an_end_leaves_no_address_behind(tmp_path: Path) -> None:
     claim = _claim(tmp_path, _INTENDED)
     claim.take()

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.logged import LoggedChild, decisive
 
 _SAYS_ITS_SECRET = 'echo before; echo "the token is $SECRET"; exec sleep 600'
@@ -51,6 +53,18 @@ def test_all_it_printed_has_arrived_when_it_has_ended(tmp_path: Path) -> None:
     _end(child)
     assert child.lines()[-1] == "line 500"
     assert len(child.lines()) == 200
+
+
+def test_a_child_without_room_for_its_reader_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="sleep could not be started: can't start new thread"):
+        LoggedChild(["sleep", "4713"], environment=os.environ, directory=str(tmp_path))
+    assert "sleep 4713" not in [process.command for process in children.processes().values()]
 
 
 @pytest.mark.parametrize(("lines", "words"), [
