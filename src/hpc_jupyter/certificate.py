@@ -25,8 +25,7 @@ def lines(context: Context, route: Route) -> list[str]:
         return []
     lab = _authority(context)
     if lab is not None and lab.vouches(_shown(route)):
-        trusting = any(stores.has(store, lab) for store in stores.stores(os.environ))
-        return [] if trusting else [
+        return [] if stores.trusting(os.environ, lab)[0] else [
             "The lab's authority has signed its certificate. If the browser warns, have it trust that once: "
             + command_line(context, "", "install")
         ]

@@ -21,6 +21,7 @@ NO_CERTUTIL = (
 )
 _SECONDS = 20
 _DATABASE = "cert9.db"
+_NOT_FOUND = "PR_FILE_NOT_FOUND_ERROR"
 _FIREFOX = (
     ".mozilla/firefox", ".config/mozilla/firefox", "snap/firefox/common/.mozilla/firefox",
     ".var/app/org.mozilla.firefox/.mozilla/firefox", ".librewolf",
@@ -62,11 +63,26 @@ def stores(environment: Mapping[str, str], *, platform: str = sys.platform) -> l
 
 
 def has(store: Store, authority: Authority) -> bool:
-    """Whether the store trusts the authority, as far as we have put it there."""
-    if not store.is_there or shutil.which("certutil") is None:
+    """Whether the store trusts the authority, as far as we have put it there; raises ``Failure`` if nobody can tell."""
+    if not store.is_there:
         return False
+    _needs_certutil()
     done = _certutil(store, "-L", "-a", "-n", _nickname(authority))
+    if done.returncode != 0 and _NOT_FOUND not in done.stderr:
+        raise _failure(store, done)
     return done.returncode == 0 and done.stdout.strip().splitlines() == _lines(authority)
+
+
+def trusting(environment: Mapping[str, str], authority: Authority) -> tuple[list[Store], tuple[str, ...]]:
+    """The stores of this person that trust the authority, and why others cannot be read."""
+    found, problems = list[Store](), dict[str, None]()
+    for store in stores(environment):
+        try:
+            if has(store, authority):
+                found.append(store)
+        except Failure as error:
+            problems[str(error)] = None
+    return found, tuple(problems)
 
 
 def add(store: Store, authority: Authority) -> None:
@@ -103,11 +119,15 @@ def _needs_certutil() -> None:
 def _must(store: Store, *arguments: str, given: str = "") -> None:
     done = _certutil(store, *arguments, given=given)
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
-        raise Failure(
-            f"{store.label}: {said.removeprefix('certutil: ')}. Close the browser and try again; a store with a "
-            "password of its own is changed in the browser's settings"
-        )
+        raise _failure(store, done)
+
+
+def _failure(store: Store, done: subprocess.CompletedProcess[str]) -> Failure:
+    said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].removeprefix("certutil: ").rstrip(".")
+    return Failure(
+        f"{store.label}: {said}. Close the browser and try again; a store with a password of its own is changed in the "
+        "browser's settings"
+    )
 
 
 def _certutil(store: Store, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hpc_jupyter import certificate as told
 from hpc_jupyter import stores
+from hpc_jupyter.commands import ca
 from hpc_jupyter.context import Context
 from hpc_jupyter.route import Route
 from tests import typist
@@ -82,8 +83,22 @@ def test_an_authority_from_the_making_to_the_browser_and_out_again(admin: dict[s
     shown = run(admin, "ca", "show").stdout
     assert f"Trusted by:   Firefox ({firefox})\n" in shown
     assert f"SHA-256:      {told.colons(made['sha256'])}\n" in shown
+    kept = (firefox / "cert9.db").read_bytes()
+    (firefox / "cert9.db").write_text("no database")
+    taken = run(admin, "ca", "uninstall")
+    assert (taken.returncode, taken.stdout.splitlines()[:2]) == (1, [
+        f"It is no longer trusted by Chromium and Chrome ({chromium})", f"Not looked at: {_unread(firefox)}"
+    ])  # fmt: skip
+    (firefox / "cert9.db").write_bytes(kept)
     assert json.loads(run(admin, "ca", "uninstall", "--json").stdout)["changed"] is True
     assert _trusted(chromium) == _trusted(firefox) == []
+
+
+def _unread(store: Path) -> str:
+    return (
+        f"Firefox ({store}): function failed: SEC_ERROR_BAD_DATABASE: security library: bad database. Close the "
+        "browser and try again; a store with a password of its own is changed in the browser's settings"
+    )
 
 
 def _trusted(store: Path) -> list[str]:
@@ -257,6 +272,8 @@ def test_where_the_authority_has_signed_the_browser_needs_it_once(
         ]
         stores.add(stores.stores(os.environ)[0], lab)
         assert told.lines(context, route) == []
+        monkeypatch.setenv("PATH", "/nowhere")
+        assert len(told.lines(context, route)) == 1
 
 
 def _signed(lab: authority.Authority, place: Path) -> Path:
@@ -276,3 +293,22 @@ def test_without_certutil_the_way_is_told(admin: dict[str, str], tmp_path: Path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"hpc-jupyter: {stores.NO_CERTUTIL}")
     assert not (tmp_path / ".pki").exists()
+
+
+@pytest.mark.parametrize("verb", ["show", "uninstall"])
+def test_without_certutil_nobody_says_that_no_browser_trusts_it(
+    lab: authority.Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    commands = {"show": ca.show, "uninstall": ca.uninstall}
+    where = os.path.dirname(lab.place.certificate)
+    none = {"show": "Trusted by:   no browser of yours that hpc-jupyter knows of", "uninstall": "No browser of yours "}
+    assert none[verb] in "\n".join(commands[verb](Context(), where).lines())
+    (tmp_path / ".pki/nssdb").mkdir(parents=True)
+    (tmp_path / ".pki/nssdb/cert9.db").touch()
+    told = commands[verb](Context(), where)
+    assert (told.code, told.problems) == (1, (stores.NO_CERTUTIL,))
+    assert f"Not looked at: {stores.NO_CERTUTIL}" in told.lines()
+    assert none[verb] not in "\n".join(told.lines())

@@ -37,13 +37,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Shown:
-    """An authority, and what was done with it: ``done`` are sentences."""
+    """An authority, and what was done with it: ``done`` are sentences, ``problems`` stores that could not be read."""
 
     authority: Authority
     done: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     changed: bool = False
-    code = Exit.OK
+    problems: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> Exit:
+        """Whether all that was to be looked at could be."""
+        return Exit.FAILED if self.problems else Exit.OK
 
     def to_json(self) -> Any:
         """The object that ``--json`` prints."""
@@ -51,12 +56,14 @@ class Shown:
         return {
             "name": lab.name, "certificate": lab.place.certificate, "sha256": lab.sha256, "days_left": lab.days_left,
             "domains": list(lab.domains), "networks": list(lab.networks), "key": lab.has_key, "changed": self.changed,
-            "trusted_by": [str(store.path) for store in _trusting(lab)],
+            "trusted_by": [str(store.path) for store in stores.trusting(os.environ, lab)[0]],
+            "problems": list(self.problems),
         }  # fmt: skip
 
     def lines(self) -> list[str]:
         """What it is, then what to do next."""
-        return [*self.done, *described(self.authority), *self.more]
+        unread = [f"Not looked at: {problem}" for problem in self.problems]
+        return [*self.done, *unread, *described(self.authority), *self.more]
 
 
 def described(lab: Authority) -> list[str]:
@@ -92,8 +99,9 @@ def make(context: Context, directory: str, wanted: Wanted, *, passphrase_file: s
 def show(context: Context, directory: str) -> Shown:
     """The authority, and the browsers that trust it."""
     lab = _there(context, directory)
-    trusting = [f"Trusted by:   {store.label}" for store in _trusting(lab)]
-    return Shown(lab, more=tuple(trusting) or ("Trusted by:   no browser of yours that hpc-jupyter knows of",))
+    trusting, problems = stores.trusting(os.environ, lab)
+    none = () if problems else ("Trusted by:   no browser of yours that hpc-jupyter knows of",)
+    return Shown(lab, more=tuple(f"Trusted by:   {store.label}" for store in trusting) or none, problems=problems)
 
 
 def install(context: Context, directory: str, *, yes: bool) -> Shown:
@@ -113,11 +121,12 @@ def install(context: Context, directory: str, *, yes: bool) -> Shown:
 def uninstall(context: Context, directory: str) -> Shown:
     """Take it out of the person's own stores."""
     lab = _there(context, directory)
-    trusting = _trusting(lab)
+    trusting, problems = stores.trusting(os.environ, lab)
     for store in trusting:
         stores.remove(store, lab)
-    done = [f"It is no longer trusted by {store.label}" for store in trusting] or ["No browser of yours trusts it"]
-    return Shown(lab, tuple(done), by_hand(lab, undo=True), changed=bool(trusting))
+    none = () if problems else ("No browser of yours trusts it",)
+    done = tuple(f"It is no longer trusted by {store.label}" for store in trusting) or none
+    return Shown(lab, done, by_hand(lab, undo=True), changed=bool(trusting), problems=problems)
 
 
 def by_hand(lab: Authority, *, undo: bool = False) -> tuple[str, ...]:
@@ -153,10 +162,6 @@ def _there(context: Context, directory: str) -> Authority:
             f"The lab's admin makes it once: {command_line(context, directory, 'make')}"
         )
     return lab
-
-
-def _trusting(lab: Authority) -> list[stores.Store]:
-    return [store for store in stores.stores(os.environ) if stores.has(store, lab)]
 
 
 def _nothing() -> str:
