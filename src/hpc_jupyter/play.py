@@ -90,7 +90,6 @@ def run(play: Play, watch: Callable[[Step], None]) -> PlayResult:
     Ctrl-C stops Ansible in an orderly way and gives a result that says ``interrupted``; SIGTERM and SIGHUP raise
     ``Stopped`` after the same.
     """
-    clean_up_after_the_dead()
     with _private_directory() as directory, _Interrupts() as interrupts:
         _write_variables(directory, play)
         reader = _Reader(watch, directory=directory, interrupts=interrupts, verbosity=play.verbosity)

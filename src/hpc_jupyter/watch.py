@@ -11,7 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, Unreachable
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
+from hpc_jupyter.play import HostResult, Play, PlayResult, Step, clean_up_after_the_dead, run
 from hpc_jupyter.progress import Progress
 
 _PASSING = ("queued", "unknown")
@@ -60,7 +60,11 @@ def play(
     secrets: Mapping[str, str] | None = None,
     show_tasks: bool = False,
 ) -> HostResult:
-    """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed."""
+    """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed.
+
+    What killed runs have left goes first; ``status`` and ``clean --dry-run``, which only look, run theirs without that.
+    """
+    clean_up_after_the_dead()
     watcher = Watcher(context.progress, show_tasks=show_tasks)
     wanted = Play(
         playbook,

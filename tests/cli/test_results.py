@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
 
-from hpc_jupyter.commands import stop
+from hpc_jupyter.commands import clean, stop
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached
 from hpc_jupyter.results import AccountStatus, Cleaned, Holding, Logs, Status
@@ -73,6 +73,11 @@ def test_what_clean_did_is_a_line_each() -> None:
     ]
     assert Cleaned(kept=(SESSION,), declined=True).lines() == ["Nothing was removed"]
     assert Cleaned((SESSION,), dry_run=True).lines()[0].startswith("Would remove a@c: /h/sessions/s on login1: ")
+
+
+def test_clean_without_names_fails_where_an_account_could_not_be_looked_at() -> None:
+    planned = clean._planned(Status((AccountStatus("b@c", problem="c: no way in"),)))
+    assert (planned.code, planned.lines()) == (3, ["Nothing to do", "b@c: c: no way in"])
 
 
 def test_a_log_tells_the_supervisor_s_words_from_the_rest() -> None:

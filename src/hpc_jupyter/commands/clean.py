@@ -13,7 +13,7 @@ from hpc_jupyter import leftovers
 from hpc_jupyter.ask import agreed
 from hpc_jupyter.commands import status
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import Detached
+from hpc_jupyter.errors import Detached, exit_code
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.results import Cleaned, Status, clean_line
 from hpc_jupyter.watch import play
@@ -45,11 +45,12 @@ def _planned(seen: Status) -> Cleaned:
     """What would be removed."""
     found = [{**item, "account": row.account} for row in seen.accounts for item in row.leftovers]
     found += [{**item, "account": ""} for item in seen.leftovers]
+    problems = tuple(f"{row.account}: {row.problem}" for row in seen.accounts if row.problem)
     return Cleaned(
         removed=tuple(item for item in found if item["verb"] == CLEAN),
         jobs=tuple(item for item in found if item["verb"] != CLEAN),
-        problems=tuple(f"{row.account}: {row.problem}" for row in seen.accounts if row.problem),
-        code=seen.code,
+        problems=problems,
+        code=seen.code or (Exit.UNREACHABLE if problems else Exit.OK),
     )
 
 
@@ -63,7 +64,8 @@ class _Part:
 
 
 def _by_account(planned: Cleaned) -> Iterator[_Part]:
-    for account in dict.fromkeys(item["account"] for item in planned.removed):
+    """That of no account first: the plays for the others would take it away."""
+    for account in sorted(dict.fromkeys(item["account"] for item in planned.removed), key=bool):
         own = [item for item in planned.removed if item["account"] == account]
         here = tuple(item for item in own if item["host"] == leftovers.HERE)
         yield _Part(account, here, tuple(item for item in own if item not in here))
@@ -79,7 +81,7 @@ def _remove(context: Context, part: _Part) -> Cleaned:
         except Detached:  # Ctrl-C is for all of them
             raise
         except HpcJupyterError as error:
-            problems, code = [f"{part.account}: {error}"], Exit.FAILED
+            problems, code = [f"{part.account}: {error}"], exit_code(error)
     kept = tuple(item for item in (*part.here, *part.there) if item not in gone)
     return Cleaned(tuple(gone), () if problems else kept, problems=tuple(problems), code=code)
 
