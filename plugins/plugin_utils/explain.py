@@ -19,6 +19,8 @@ DENIED = "denied"
 UNTRUSTED = "untrusted"
 """It may be another host than the one that is meant."""
 
+REFUSALS = (DENIED, UNTRUSTED)
+
 FULL = "full"
 """The host lets us in, but takes no more sessions on this connection."""
 

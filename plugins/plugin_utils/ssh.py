@@ -29,13 +29,15 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = [
-    "Answer", "ConnectFailed", "close_master", "explain", "master_alive", "master_pid", "open_master", "run_remote",
+    "Answer", "ConnectFailed", "close_master", "end_former", "explain", "master_alive", "master_pid", "open_master",
+    "run_remote",
 ]
 
 TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
 """Tells the askpass program which terminal to ask on: in its session of its own it has no /dev/tty."""
 
 _POLL_SECONDS = 0.02
+_CLOSE_SECONDS = 10.0
 
 
 class ConnectFailed(HpcJupyterError):
@@ -84,7 +86,7 @@ def open_master(
     if cluster.local:
         return False
     deadline = time.monotonic() + timeout_seconds
-    with _only_opener(cluster, files, deadline=deadline):
+    with _only_opener(files, f"{cluster.name}: another process is still logging in to {cluster.account}", deadline):
         there = master_pid(files.control)
         if there and there != instead_of:
             return False
@@ -104,18 +106,22 @@ def open_master(
 
 
 def close_master(files: Files) -> bool:
-    """End the login master and all that rides on it; ``False`` if there was none."""
-    alive = master_alive(files)
-    if alive:
+    """End the login master and all that rides on it; ``False`` if there was none.
+
+    A login that somebody makes just now would leave another one: raises ``ConnectFailed`` if it takes too long.
+    """
+    with _only_opener(files, "another process is still logging in", time.monotonic() + _CLOSE_SECONDS):
+        alive = master_alive(files) or master_pid(files.former) != 0
         end_master(files.control)
-    _forget(files)
+        _forget(files)
     return alive
 
 
 @contextlib.contextmanager
 def _set_aside(files: Files) -> Iterator[None]:
     """The master that there is makes way for another one, and comes back where that could not be opened."""
-    pids = [pid for pid in (master_pid(files.control), master_pid(files.entrance)) if pid]
+    end_former(files)
+    pids = [master_pid(files.control), master_pid(files.entrance)]
     with contextlib.suppress(FileNotFoundError):  # one that dies just now takes its socket along
         os.rename(files.control, files.former)
     try:
@@ -126,12 +132,24 @@ def _set_aside(files: Files) -> Iterator[None]:
                 os.rename(files.former, files.control)
         raise
     for pid in pids:
-        # Asked to end, it would take its successor's socket away.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _kill(pid)
     for path in (files.former, files.entrance):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def end_former(files: Files) -> None:
+    """End the master that a login which was killed has set aside."""
+    _kill(master_pid(files.former))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(files.former)
+
+
+def _kill(pid: int) -> None:
+    """End a master at once: asked to end, it would take its successor's socket away."""
+    with contextlib.suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None]) -> None:
@@ -150,6 +168,7 @@ def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], Non
 
 def _forget(files: Files) -> None:
     """Leave nothing of a master that is gone; what it went through would take its successor's socket away."""
+    end_former(files)
     end_master(files.entrance)
     for path in (files.entrance, files.control):
         with contextlib.suppress(FileNotFoundError):
@@ -220,7 +239,7 @@ def _content(stream: IO[bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator[None]:
+def _only_opener(files: Files, otherwise: str, deadline: float) -> Iterator[None]:
     """Two that open one master at once would leave a connection that nobody can end."""
     with os.fdopen(os.open(files.lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
         while True:
@@ -229,8 +248,7 @@ def _only_opener(cluster: Cluster, files: Files, *, deadline: float) -> Iterator
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    message = f"{cluster.name}: another process is still logging in to {cluster.account}. Wait for it"
-                    raise ConnectFailed(message) from None
+                    raise ConnectFailed(f"{otherwise}. Wait for it") from None
                 time.sleep(_POLL_SECONDS)
         yield
 

@@ -66,16 +66,16 @@ class Access:
         return f"{self.cluster.root}/hpc-session"
 
     def log_in(
-        self, progress: Progress, *, interactive: bool, anew: bool = False, once: bool = False,
+        self, progress: Progress, *, interactive: bool, instead_of: int = 0, once: bool = False,
         seconds: float = _LOGIN_SECONDS,
     ) -> bool:
         """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already.
 
-        With ``anew`` the one that there is is known not to carry; it ends once there is another one. With ``once`` no
-        hop asks again after a wrong answer. ``seconds`` is for a login without a person.
+        The master with the process id ``instead_of`` is known not to carry; it ends once there is another one. With
+        ``once`` no hop asks again after a wrong answer. ``seconds`` is for a login without a person.
         """
         master = ssh.master_pid(self.files.control)
-        if self.cluster.local or (master and not anew and self.carries()):
+        if self.cluster.local or (master and master != instead_of and self.carries()):
             return False
         progress.now(f"Logging in to {self.cluster.name}: {' → '.join(str(hop) for hop in hops(self.cluster))}")
         asked = interactive and sys.stdin.isatty()
@@ -89,7 +89,7 @@ class Access:
                 show=_teller(progress) if asked else None,
                 timeout_seconds=_TYPING_SECONDS if asked else seconds,
                 once=once,
-                instead_of=master,
+                instead_of=master or instead_of,  # somebody else may have set it aside
             )
         except ssh.ConnectFailed as error:
             raise Unreachable(str(error), cause=error.cause) from error

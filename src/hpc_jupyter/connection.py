@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import REFUSALS, TURNED_AWAY, cause, explain
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBODY, Process, this_process
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS, first_port, is_on_login_host, offer_of
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
@@ -28,6 +29,7 @@ from hpc_jupyter.route import Route, candidates
 from hpc_jupyter.state import Held, Store
 
 _PORTS_TRIED = 50
+_TO_COME = (rec.INTENDED, rec.SUBMITTED, rec.QUEUED, rec.STARTING)
 _BETWEEN_PROBES_SECONDS = 1.0
 _ATTACH_SECONDS = 60.0
 _HURRIED_SECONDS = 25.0
@@ -36,10 +38,20 @@ _HURRIED_SECONDS = 25.0
 
 @dataclass(frozen=True)
 class Tried:
-    """A route: ``problem`` is why it does not work or was not tried, empty if it works."""
+    """A route: ``problem`` is why it does not work or was not tried, empty if it works; ``cause`` is as of failures."""
 
     name: str
     problem: str = ""
+    cause: str = ""
+
+
+class NoRoute(NoForward):
+    """None of several routes works; the first that was ``tried`` says whether trying again is any good."""
+
+    def __init__(self, message: str, tried: Sequence[Tried]) -> None:
+        self.refused = {item.name for item in tried if item.cause in REFUSALS}
+        away = next((item.cause for item in tried if item.cause == TURNED_AWAY), "")
+        super().__init__(message, cause=tried[0].cause if tried[0].name in self.refused else away)
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ class Connector:
     def believing_the_scheduler(self) -> Iterator[None]:
         """A record may say ``ready`` of a session that is gone: when it does not answer, the scheduler is asked.
 
-        Raises ``NoSession`` in place of ``NoForward`` if the session is over.
+        Raises ``NoSession`` in place of ``NoForward`` if the session is over, ``Waiting`` if its job waits again.
         """
         try:
             yield
@@ -118,19 +130,27 @@ class Connector:
             seen = self.access.observe(self.session)
             if seen.get("state") == rec.ENDED:
                 raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}") from None
+            if seen.get("state") in _TO_COME:
+                raise self._waiting(seen) from None
             raise
 
-    def reconnect(self, attached: Attached, link: Link, *, seconds: float = forward.LOGIN_SECONDS) -> Link:
+    def _waiting(self, seen: Mapping[str, Any]) -> Waiting:
+        return Waiting(f"{self.account}: {describe(seen)}. Watch it: {self.hints.command('launch')}")
+
+    def reconnect(
+        self, attached: Attached, link: Link, *, without: Container[str] = (), seconds: float = forward.LOGIN_SECONDS
+    ) -> Link:
         """Connect again from the process that held ``link``, on the port that open tabs know if it is free.
 
-        A session with work in it is not asked to change how it is offered, except to what it was before. The last route
-        that there is may take ``seconds`` to open.
+        A session with work in it is not asked to change how it is offered, except to what it was before. Other routes
+        than before are not tried if they are in ``without``. The last one that there is may take ``seconds`` to open.
         """
         before = link.route
         port = before.port if forward.is_free(before.port) else 0
         names = candidates(attached.record, self.access.cluster, remembered=before.name)
         offered = offer_of(asdict(attached.record))
-        keeping = [name for name in names if name == before.name or OFFERS[name] == offered]
+        fit = [name for name in names if OFFERS[name] == offered and name not in without]
+        keeping = [name for name in names if name == before.name or name in fit]
         return self._connect(attached, Wanted(port, before.ports), names=keeping, seconds=seconds)
 
     def join(self, attached: Attached, wanted: Wanted) -> Link | None:
@@ -165,6 +185,8 @@ class Connector:
     def _answers(self, attached: Attached, held: Held) -> bool:
         """Whether a held connection works; one answer that is late does not prove that it is dead."""
         route = self.held_route(attached, held)
+        if not listener.is_ours(route.port):
+            return False
         if forward.ask(route.url, attached.token, sha256=route.sha256).ok:
             return True
         time.sleep(_BETWEEN_PROBES_SECONDS)
@@ -206,7 +228,7 @@ class Connector:
             except PortTaken:
                 raise
             except NoForward as error:
-                tried.append(Tried(name, self._without_name(error)))
+                tried.append(Tried(name, self._without_name(error), error.cause))
                 if not left and len(tried) == 1:
                     raise
                 if left and OFFERS[name] != offer_of(asdict(attached.record)):
@@ -216,7 +238,7 @@ class Connector:
             later = [Tried(other, f"not tried, as {name} works") for other in left]
             return self._keep(replace(link, tried=(*tried, Tried(name), *later), why=why))
         problems = "; ".join(f"{item.name}: {item.problem}" for item in tried)
-        raise NoForward(f"{self.account}: no route works. {problems}")
+        raise NoRoute(f"{self.account}: no route works. {problems}", tried)
 
     def _by(self, name: str, attached: Attached, wanted: Wanted, *, patience: float) -> Link:
         """By this route."""

@@ -21,7 +21,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import timestam
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import WARN_MINUTES
 
 from hpc_jupyter.connection import Link
-from hpc_jupyter.listener import is_ours
 from hpc_jupyter.probe import fetch
 from hpc_jupyter.progress import Standing
 
@@ -131,7 +130,7 @@ class Countdown:
 
     def _asked(self, now: float) -> Times | None:
         link = self._link()
-        if not is_ours(link.route.port):  # while the connection is mended, anybody may listen there
+        if link.forward is None or not link.forward.has_port:  # while it is mended, anybody may listen there
             return None
         try:
             status, body = fetch(link.route.url, PATH, link.attached.token, sha256=link.route.sha256)

@@ -61,6 +61,11 @@ class Forward:
         raise NotImplementedError
 
     @property
+    def has_port(self) -> bool:
+        """Whether the local port is this forward's, as far as this system tells."""
+        return self.is_alive and is_ours(self.route.port)
+
+    @property
     def stderr(self) -> str:
         """What ssh has said so far."""
         raise NotImplementedError
@@ -82,7 +87,7 @@ class Forward:
 
     def ask(self, token: str, *, seconds: float = ANSWER_SECONDS) -> Answer:
         """Ask the session itself, through the forward; a listener that is not ours is shown no token."""
-        if not self.is_alive or not is_ours(self.route.port):
+        if not self.has_port:
             return Answer(ok=False, reason=f"nothing of yours listens on port {self.route.port} of this machine")
         return ask(self.route.url, token, sha256=self.route.sha256, seconds=seconds)
 
@@ -183,6 +188,7 @@ class Riding(Forward):
     """Listeners of the login master; they are there when it says so."""
 
     patience = _RIDING_PROBE_SECONDS
+    _closed = False
 
     def __init__(self, route: Route, master: str) -> None:
         self.route = route
@@ -200,8 +206,8 @@ class Riding(Forward):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the very master that was asked is still there."""
-        return self.master.is_alive
+        """Whether the very master that was asked is still there, and was not asked to take the listeners away."""
+        return not self._closed and self.master.is_alive
 
     @property
     def stderr(self) -> str:
@@ -226,8 +232,9 @@ class Riding(Forward):
 
     def close(self) -> None:
         """Take the listeners away; the master stays for others."""
+        there, self._closed = self.is_alive, True
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.is_alive:
+            if there:
                 cancel(self._path, self.route.rides)
 
 

@@ -14,13 +14,15 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import DENIED, UNTRUSTED
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import DENIED, TURNED_AWAY, UNTRUSTED
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import is_on_login_host
 
-from hpc_jupyter.connection import Connector, Link
+from hpc_jupyter.access import Attached
+from hpc_jupyter.connection import Connector, Link, NoRoute
 from hpc_jupyter.door import Door
 from hpc_jupyter.errors import Failure, NoForward, NoSession, SessionFailed, Unreachable, Waiting
 from hpc_jupyter.exits import Exit
+from hpc_jupyter.forward import LOGIN_SECONDS
 from hpc_jupyter.outage import Outage, first_sentence
 
 _TICK_SECONDS = 1.0
@@ -94,6 +96,8 @@ class Holder:
         self._connector = replace(connector, progress=_Quiet())
         self._access = connector.access
         self._door = Door.of(self._access.cluster, self._access.files)
+        self._master = ssh.master_pid(self._access.files.control)
+        self._refused: dict[str, set[str]] = {}
 
     def run(self) -> None:
         """Until the session is over; raises ``NoSession`` or ``SessionFailed`` then, or what cannot be mended."""
@@ -194,7 +198,7 @@ class Holder:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._is_worth_trying_again),
             wait=lambda state: outage.pause_after(state.outcome.exception() if state.outcome else None),
-            stop=tenacity.stop_after_delay(_GIVE_UP_SECONDS),
+            stop=lambda _state: outage.awake > _GIVE_UP_SECONDS,
             before_sleep=tell,
             reraise=True,
         )
@@ -212,13 +216,13 @@ class Holder:
 
     def _again(self, outage: Outage) -> Link:
         while not self._is_door_open(outage):
-            if outage.seconds > _GIVE_UP_SECONDS and outage.tries:
+            if outage.awake > _GIVE_UP_SECONDS:
                 raise Unreachable(f"{self._access.cluster.name}: {self._door.name} has not answered for a day")
         self._log_in(outage)
         if not outage.gone and self._ask(seconds=1.0)[0]:
             return self.link
-        close(self.link)
         self._connector.store.lose(self._connector.session)
+        close(self.link)
         return self._as_it_was(outage) or self._as_told()
 
     def _as_it_was(self, outage: Outage) -> Link | None:
@@ -227,26 +231,42 @@ class Holder:
         if outage.gone or elsewhere or outage.seconds > _FRESH_SECONDS:
             return None
         outage.gone = True
-        with contextlib.suppress(NoForward), self._connector.store.lock(self._connector.session):
-            return self._connector.reconnect(self.link.attached, self.link, seconds=_ACCOUNT_SECONDS)
-        return None
+        try:
+            with self._connector.store.lock(self._connector.session):
+                return self._reconnect(self.link.attached, seconds=_ACCOUNT_SECONDS)
+        except NoForward as error:
+            if error.cause == TURNED_AWAY:
+                raise
+            return None
 
     def _as_told(self) -> Link:
         """To where the account says that the session is."""
         attached = self._connector.attach()
         with self._connector.store.lock(self._connector.session), self._connector.believing_the_scheduler():
-            return self._connector.reconnect(attached, self.link)
+            return self._reconnect(attached)
+
+    def _reconnect(self, attached: Attached, *, seconds: float = LOGIN_SECONDS) -> Link:
+        """By a route that has not refused us on this node: sites punish who comes again."""
+        refused = self._refused.setdefault(attached.record.node, set())
+        try:
+            return self._connector.reconnect(attached, self.link, without=refused, seconds=seconds)
+        except NoRoute as error:
+            refused |= error.refused
+            raise
 
     def _log_in(self, outage: Outage) -> None:
         seconds = _LOGIN_SECONDS[outage.tries % len(_LOGIN_SECONDS)]
+        # Another holder, or a person, may have logged in since: theirs carries.
+        dead = self._master if outage.cut else 0
         try:
-            self._access.log_in(self._connector.progress, interactive=False, anew=outage.cut, seconds=seconds)
+            self._access.log_in(self._connector.progress, interactive=False, instead_of=dead, seconds=seconds)
         except Unreachable as error:
             outage.cut = True
             if error.cause != DENIED:
                 raise
             self._log_in_with_help(error, outage)
         outage.cut = False
+        self._master = ssh.master_pid(self._access.files.control)
 
     def _log_in_with_help(self, error: Unreachable, outage: Outage) -> None:
         """A key is not enough: sites punish who tries again, so a person is asked once, and a login by hand awaited."""
@@ -256,7 +276,7 @@ class Holder:
             outage.asked = True
             outage.tell(self._short(error), then="log in again")
             try:
-                self._access.log_in(self._asking, interactive=True, anew=True, once=True)
+                self._access.log_in(self._asking, interactive=True, instead_of=self._master, once=True)
                 return
             except Unreachable as refusal:
                 if refusal.cause == UNTRUSTED:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import timestamp
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files
 
@@ -80,6 +81,8 @@ def _logins(store: Store) -> Iterator[Leftover]:
         for path in (files.control, files.entrance) if alone else ():
             if os.path.lexists(path) and not _answers(path):
                 yield _of(LOGIN, Path(path), "the socket of a login connection that is gone")
+        if alone and os.path.lexists(files.former):
+            yield _of(LOGIN, Path(files.former), "a login connection that a login which was killed has set aside")
 
 
 def _answers(path: str) -> bool:
@@ -91,7 +94,11 @@ def _answers(path: str) -> bool:
 
 
 def _remove_login(store: Store, found: Leftover) -> bool:
-    with _nobody_logs_in(Files(str(store.directory))) as alone:
+    files = Files(str(store.directory))
+    with _nobody_logs_in(files) as alone:
+        if alone and found.where == files.former:
+            ssh.end_former(files)
+            return True
         if not alone or _answers(found.where):
             return False
         Path(found.where).unlink(missing_ok=True)

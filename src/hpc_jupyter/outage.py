@@ -36,12 +36,19 @@ class Outage:
     gone: bool = False
     asked: bool = False
     tries: int = 0
+    _away: int = 0
     _told: str = ""
+    _begun: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
         """How long it has lasted."""
         return max(0.0, time.time() - self.since)
+
+    @property
+    def awake(self) -> float:
+        """How long of that this machine has been awake and could try."""
+        return time.monotonic() - self._begun
 
     @property
     def is_short(self) -> bool:
@@ -68,7 +75,8 @@ class Outage:
         """Until the next login: seconds at first, and long where a host closes the door on those who come often."""
         self.tries += 1
         if isinstance(error, Failure) and error.cause == TURNED_AWAY:
-            return _jittered(min(_TURNED_AWAY_SECONDS * 2 ** min(self.tries - 1, 10), _LONGEST_AWAY_SECONDS))
+            self._away = min(self._away + 1, 10)
+            return _jittered(min(_TURNED_AWAY_SECONDS * 2 ** (self._away - 1), _LONGEST_AWAY_SECONDS))
         if isinstance(error, Waiting):
             return _jittered(min(float(self.tries), 10.0))
         return _jittered(min(max(1.0, self.seconds / 30), _LONGEST_PAUSE_SECONDS))

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
 from ansible_collections.hpc.jupyter.plugins.module_utils.job_log import SUPERVISOR
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
 
+from hpc_jupyter.errors import exit_code
 from hpc_jupyter.exits import Exit
 
 
@@ -218,6 +220,16 @@ class Several:
     nothing: str
     problems: tuple[str, ...] = ()
     code: Exit = Exit.OK
+
+    @classmethod
+    def of(cls, answers: Sequence[Done | HpcJupyterError], *, nothing: str) -> Several:
+        """What came of each account; raises the failure where there is nothing else to tell."""
+        done = tuple(each for each in answers if isinstance(each, Done))
+        problems = [each for each in answers if isinstance(each, HpcJupyterError)]
+        if problems and not done and len(problems) == 1:
+            raise problems[0]
+        code = exit_code(problems[0]) if problems else Exit.OK
+        return cls(done, nothing, tuple(str(each) for each in problems), code)
 
     def to_json(self) -> Any:
         """The object that ``--json`` prints."""

@@ -80,10 +80,22 @@ class Store:
         """Remember ``held``, in a 0600 file."""
         write_private(str(self.path(session)), json.dumps(asdict(held)).encode() + b"\n")
 
+    def note(self, session: str) -> None:
+        """Remember that there may be such a session, of which nothing is known yet."""
+        if not self.path(session).exists():
+            self.write(session, Held())
+
+    def is_held(self, session: str) -> bool:
+        """Whether a process holds the session's connection, or is mending it."""
+        return self.read(session).holder.is_alive
+
     def release(self, session: str) -> None:
-        """Nobody holds the forward any more; the port is kept for next time."""
+        """This process holds the forward no more; the port is kept for next time."""
+        held = self.read(session)
+        if held.holder.is_alive and held.holder != this_process():
+            return
         with contextlib.suppress(OSError):
-            self.write(session, Held(port=self.read(session).port))
+            self.write(session, Held(port=held.port))
 
     def lose(self, session: str) -> None:
         """Nothing of ours listens while the connection is mended: the token must not be shown to who might now."""
@@ -154,15 +166,19 @@ _SUFFIX = ".session.json"
 _ROUTE = "route"
 
 
-def logged_in_accounts() -> list[str]:
-    """The accounts whose login connection has a socket here."""
-    base = os.path.dirname(state_directory("account"))
-    return sorted(path.parent.name for path in Path(base).glob("*/control"))
+def connected_accounts() -> list[str]:
+    """The accounts to which this machine has a login connection, or a process that would make one."""
+    holding = {name for name in known_accounts() if any(map(Store(name).is_held, Store(name).sessions()))}
+    return sorted({*_accounts_with("control"), *_accounts_with("former"), *holding})
 
 
 def known_accounts() -> list[str]:
-    """The accounts that this machine has reached."""
+    """The accounts that this machine has reached, or where it may have left a job."""
+    return _accounts_with(f"*{_SUFFIX}")
+
+
+def _accounts_with(pattern: str) -> list[str]:
     base = os.path.dirname(state_directory("account"))
     with contextlib.suppress(OSError):
-        return sorted({path.parent.name for path in Path(base).glob(f"*/*{_SUFFIX}")})
+        return sorted({path.parent.name for path in Path(base).glob(f"*/{pattern}")})
     return []

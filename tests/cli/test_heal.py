@@ -135,7 +135,7 @@ def test_a_master_that_carries_no_more_ends_once_there_is_another_one(world: Wor
     first = ssh.master_pid(way.files.control)
     with stopped(world):
         assert not way.carries(seconds=0.5)
-        assert way.log_in(world.connector.progress, interactive=False, anew=True)
+        assert way.log_in(world.connector.progress, interactive=False, instead_of=first)
         second = ssh.master_pid(way.files.control)
         assert second not in (0, first)
         assert way.carries()
@@ -149,7 +149,7 @@ def test_a_login_that_is_refused_leaves_the_one_that_there_was(world: World) -> 
     way = world.access
     first = ssh.master_pid(way.files.control)
     with locked(world), pytest.raises(Unreachable) as told:
-        way.log_in(world.connector.progress, interactive=False, anew=True)
+        way.log_in(world.connector.progress, interactive=False, instead_of=first)
     assert told.value.cause == "denied"
     assert ssh.master_pid(way.files.control) == first
     assert way.carries()

@@ -181,6 +181,10 @@ def test_clean_says_what_it_is_asks_and_does_it_once(environment: dict[str, str]
     directory.mkdir(parents=True)
     record = Record("old", "local", "local", "none", 3, "ended", "idle", "nobody used it", job_id="7.old@elsewhere")
     (directory / "record.json").write_text(json.dumps(asdict(record)))
+    environment = {**environment, "TMPDIR": str(tmp_path / "tmp")}
+    killed = tmp_path / "tmp/hpc-jupyter-play-1"
+    killed.mkdir(parents=True)
+    os.utime(killed, (LONG_AGO, LONG_AGO))
     refused = run(environment, "clean", "local")
     line = f"local: {directory} on {os.uname().nodename}: record, token and log of session old, which has ended (idle)"
     assert refused.returncode == 2
@@ -189,9 +193,15 @@ def test_clean_says_what_it_is_asks_and_does_it_once(environment: dict[str, str]
         "hpc-jupyter: --yes: is missing, and there is no terminal to ask on. "
         "Add it to remove what is said above, or --dry-run to be told only\n"
     )
+    play = f"{killed} on this computer: the private files of a run of Ansible that was killed"
+    assert f"To be removed: {play}, since " in refused.stderr
     assert directory.exists()
-    assert run(environment, "clean", "local", "--yes").stdout.startswith(f"Removed {line}, since ")
+    assert killed.exists()
+    first, second = run(environment, "clean", "local", "--yes").stdout.splitlines()
+    assert first.startswith(f"Removed {play}, since ")
+    assert second.startswith(f"Removed {line}, since ")
     assert not directory.exists()
+    assert not killed.exists()
     assert run(environment, "clean", "local", "--yes").stdout == "Nothing to do\n"
 
 
@@ -221,3 +231,12 @@ def test_what_was_used_here_is_told_also_where_no_cluster_answers(environment: d
         "hpc-jupyter: --yes: is missing, and there is no terminal to ask on. "
         "Name an account, or add it to stop every session of alice@lab\n"
     ))  # fmt: skip
+    stopped = run(environment, "stop", "--all", "--yes")
+    first, second = stopped.stdout.splitlines()
+    assert stopped.returncode == 3
+    assert first.startswith("lab: gateway gate.invalid: the name is not known here.")
+    assert second == (
+        f"me@old was used here and is not in the inventory ({environment['HPC_JUPYTER_INVENTORY']}), so what may run "
+        "there was not stopped. Name its inventory with -i, or forget the account: "
+        f"rm -r {environment['XDG_STATE_HOME']}/hpc-jupyter/me@old"
+    )

@@ -39,8 +39,9 @@ def test_with_another_address_the_session_is_asked_at_once() -> None:
 @pytest.mark.rows("F24")
 def test_pauses_are_short_for_the_network_and_long_for_a_closed_door() -> None:
     long_ago = time.time() - 3600
-    turned_away = [Outage(print, tries=tries).pause_after(Unreachable("x", cause="turned away")) for tries in range(8)]
-    assert min(turned_away) >= 10
+    outage = Outage(print, tries=4)
+    turned_away = [outage.pause_after(Unreachable("x", cause="turned away")) for _each in range(1100)]
+    assert 10 <= turned_away[0] <= 20
     assert 200 < max(turned_away) <= 390
     assert 0.2 <= Outage(print).knock_pause() <= 0.4
     assert Outage(print, since=time.time() - 60).knock_pause() <= 0.4
@@ -61,7 +62,3 @@ def test_a_way_that_begins_with_a_program_of_the_persons_own_cannot_be_knocked_a
     config.write_text("Match originalhost lab\n  ProxyCommand nc %h %p\n" + config.read_text())
     door = Door.of(world.cluster, world.access.files)
     assert (door.host, door.is_open(), door.own_address()) == ("", True, "")
-
-
-def test_after_days_the_pause_is_still_a_number() -> None:
-    assert Outage(print, tries=5000).pause_after(Unreachable("x", cause="turned away")) <= 390

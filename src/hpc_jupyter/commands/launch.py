@@ -43,6 +43,7 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
         return found
     if needs_setup(installed):
         _set_up(context, name, installed)
+    connector.store.note(wanted.session)  # from now on there may be a job, though nobody may see it start
     context.progress.now(f"Looking for session {wanted.session} of {name}")
     result = play(
         context, "hpc.jupyter.launch", name, {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}

@@ -7,8 +7,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.request import session
 
 from hpc_jupyter.ask import agreed
 from hpc_jupyter.context import Context
-from hpc_jupyter.errors import Detached, exit_code
-from hpc_jupyter.exits import Exit
+from hpc_jupyter.errors import Detached, Failure
 from hpc_jupyter.results import Done, Several
 from hpc_jupyter.state import Store, known_accounts
 from hpc_jupyter.watch import play
@@ -40,7 +39,8 @@ def run(context: Context, name: str, session: str) -> Done:
 
 def run_all(context: Context, name: str, *, yes: bool) -> Several:
     """Every session of one account; without a name of every account that was used here, if the person agrees."""
-    names = [name] if name else [each for each in known_accounts() if each in context.accounts.accounts]
+    used = [name] if name else known_accounts()
+    names = [each for each in used if name or each in context.accounts.accounts]
     for each in names:
         context.account(each)
     if not name and names:
@@ -48,16 +48,19 @@ def run_all(context: Context, name: str, *, yes: bool) -> Several:
         otherwise = f"Name an account, or add it to stop every session of {', '.join(names)}"
         if not agreed(question, yes=yes, otherwise=otherwise):
             return Several((), nothing="Nothing was stopped")
-    return _several([_all_of(context, each) for each in names])
+    left = [_unknown(context, each) for each in used if each not in names]
+    return Several.of([*(_all_of(context, each) for each in names), *left], nothing=_NONE_USED)
 
 
-def _several(answers: list[Done | HpcJupyterError]) -> Several:
-    done = tuple(each for each in answers if isinstance(each, Done))
-    problems = [each for each in answers if isinstance(each, HpcJupyterError)]
-    if problems and not done and len(problems) == 1:
-        raise problems[0]
-    code = exit_code(problems[0]) if problems else Exit.OK
-    return Several(done, "This computer has used no account yet", tuple(str(each) for each in problems), code)
+_NONE_USED = "This computer has used no account yet"
+
+
+def _unknown(context: Context, name: str) -> Failure:
+    """There may be a job of it that is charged."""
+    return Failure(
+        f"{name} was used here and is not in the inventory ({', '.join(context.accounts.sources)}), so what may run "
+        f"there was not stopped. Name its inventory with -i, or forget the account: rm -r {Store(name).directory}"
+    )
 
 
 def _all_of(context: Context, name: str) -> Done | HpcJupyterError:
