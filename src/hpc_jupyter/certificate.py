@@ -23,7 +23,7 @@ def lines(context: Context, route: Route) -> list[str]:
     """For a session that speaks https; the server has shown by then that it has the record's certificate."""
     if not route.sha256:
         return []
-    lab = _authority(context)
+    lab = authority(context)
     if lab is not None and lab.vouches(_shown(route)):
         return [] if stores.trusting(os.environ, lab)[0] else [
             "The lab's authority has signed its certificate. If the browser warns, have it trust that once: "
@@ -63,7 +63,8 @@ def command_line(context: Context, directory: str, verb: str) -> str:
     return shlex.join(["hpc-jupyter", *sources, "ca", verb, *named])
 
 
-def _authority(context: Context) -> Authority | None:
+def authority(context: Context) -> Authority | None:
+    """The lab's authority, where there is one that can be read."""
     try:
         return read(place(context, ""))
     except (HpcJupyterError, OSError):

@@ -249,6 +249,7 @@ def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     epilog=_examples("hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"),
 )
 @decorators.account
+@decorators.session
 @click.option("--directory", default="", metavar="DIR", help="Where; by default hpc-jupyter-ACCOUNT, here.")
 @decorators.common
 @click.pass_context
@@ -257,7 +258,7 @@ def kit(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import kit as command
 
     context = _context(ctx, values)
-    return _show(context, command.run(context, account, values["directory"]))
+    return _show(context, command.run(context, account, values["directory"], values["session"]))
 
 
 cli.add_command(cli_ca.ca)

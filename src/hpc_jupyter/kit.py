@@ -16,9 +16,11 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_por
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gateway_alias, pinned
 
 CONFIG, WINDOWS_CONFIG = "ssh_config", "ssh_config_windows"
+CERTIFICATE = "ca.pem"
 PAGE, SCRIPT = "index.html", "connect.sh"
+DEFAULT = "default"
 MARK = "hpc-jupyter kit of "
-"""How the page names its maker, and the account after it; a folder with it may be written anew."""
+"""How the page names its maker, and account and session after it; a folder with it may be written anew."""
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _WINDOWS = ("connect.cmd", "connect.ps1")
@@ -28,6 +30,16 @@ _WORDS = "@WORDS@"
 _DEFAULTS = (*(item.name for item in fields(Resources)), "directory", "idle_seconds", "interface", "nice")
 _PLAIN = re.compile(r"[A-Za-z0-9._:=,/+@~-]+")
 """What stands for itself in every shell."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The lab's certificate authority: its fingerprint to compare, and ``steps`` that have browsers trust it."""
+
+    name: str
+    sha256: str
+    pem: str
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,15 +62,27 @@ class Hop:
         return f"{ssh} -F {config} -W [%h]:%p {self.through}"
 
 
-def render(cluster: Cluster, options: Sequence[str] = ()) -> dict[str, str]:
+def render(
+    cluster: Cluster, options: Sequence[str] = (), *, session: str = DEFAULT, lab: Lab | None = None
+) -> dict[str, str]:
     """The files by name; ``options`` are what the session is started with, before those that the person adds.
 
     Raises ``BadInput`` where plain ssh is not enough. What Windows reads has its line ends.
     """
     _check(cluster)
-    values = _values(cluster, options)
+    values = {**_values(cluster, options, session), "lab": lab}
     texts = {name: _template(name).render(values) for name in _FILES}
-    return {name: text.replace("\n", "\r\n") if name in _WINDOWS else text for name, text in texts.items()}
+    told = {name: text.replace("\n", "\r\n") if name in _WINDOWS else text for name, text in texts.items()}
+    return {**told, CERTIFICATE: lab.pem} if lab else told
+
+
+def mark(account: str, session: str) -> str:
+    """How the page names what it is a kit of."""
+    return f"{MARK}{account}{_named(session)}"
+
+
+def _named(session: str) -> str:
+    return "" if session == DEFAULT else f" --session {session}"
 
 
 def hops(cluster: Cluster) -> list[Hop]:
@@ -100,26 +124,26 @@ def _plain(name: str, value: Any) -> str:
     return str(value)
 
 
-def windows_lines(cluster: Cluster, options: Sequence[str] = ()) -> dict[str, str]:
+def windows_lines(cluster: Cluster, options: Sequence[str] = (), session: str = DEFAULT) -> dict[str, str]:
     """The command lines of ``connect.ps1`` without their program; ``@…@`` is filled in there.
 
     A program on Windows gets one line and takes it apart itself, by the rules that ``list2cmdline`` knows.
     """
     base = ["-T", "-F", WINDOWS_CONFIG]
     forward = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", "127.0.0.1:@PORT@:@TARGET@"]
-    start = start_command(cluster, port="@PORT@", words=" ".join([*options, _WORDS]))
+    start = start_command(cluster, port="@PORT@", words=" ".join([*options, _WORDS]), session=session)
     jump = f"ProxyCommand=ssh.exe -F {WINDOWS_CONFIG} -W [%h]:%p {cluster.name}"
     node = ["-o", jump, "-o", "UserKnownHostsFile=known_hosts_node", "-o", "StrictHostKeyChecking=yes",
             "-l", cluster.user, "@NODE@"]  # fmt: skip
     return {
         "Start": subprocess.list2cmdline([*base, cluster.name, start]),
-        "Other": subprocess.list2cmdline([*base, cluster.name, verb_command(cluster, _WORDS)]),
+        "Other": subprocess.list2cmdline([*base, cluster.name, verb_command(cluster, _WORDS, session)]),
         "Login": subprocess.list2cmdline([*base, *forward, cluster.name]),
         "Node": subprocess.list2cmdline([*base, *forward, *node]),
     }
 
 
-def start_command(cluster: Cluster, *, port: str, words: str) -> str:
+def start_command(cluster: Cluster, *, port: str, words: str, session: str = DEFAULT) -> str:
     """What the login shell is told, whichever it is: start, then say where and with which URL, between known lines.
 
     There is nothing in it that sh, csh or fish would take for their own, and no double quote.
@@ -127,16 +151,16 @@ def start_command(cluster: Cluster, *, port: str, words: str) -> str:
     program = _program(cluster)
     offer = f"--offer {_OFFERS[cluster.route]} " if cluster.route in _OFFERS else ""
     steps = [
-        "cd", f"{program} start {offer}{words} >&2",
-        "echo hpc-jupyter-record", f"{program} status --session default --json",
-        "echo hpc-jupyter-url", f"{program} url --session default --port {port}", "echo hpc-jupyter-end",
+        "cd", f"{program} start{_named(session)} {offer}{words} >&2",
+        "echo hpc-jupyter-record", f"{program} status --session {session} --json",
+        "echo hpc-jupyter-url", f"{program} url --session {session} --port {port}", "echo hpc-jupyter-end",
     ]  # fmt: skip
     return f"exec /bin/sh -c '{' && '.join(steps)}'"
 
 
-def verb_command(cluster: Cluster, words: str) -> str:
+def verb_command(cluster: Cluster, words: str, session: str = DEFAULT) -> str:
     """Another verb of the account's own command."""
-    return f"exec /bin/sh -c 'cd && exec {_program(cluster)} {words}'"
+    return f"exec /bin/sh -c 'cd && exec {_program(cluster)} {words}{_named(session)}'"
 
 
 def _program(cluster: Cluster) -> str:
@@ -161,18 +185,19 @@ def _hop(
     return Hop(alias, host, user, port, tuple(str(pin) for pin in pins), tuple(pinned(pins)), through, relay)
 
 
-def _values(cluster: Cluster, options: Sequence[str]) -> Mapping[str, Any]:
+def _values(cluster: Cluster, options: Sequence[str], session: str) -> Mapping[str, Any]:
     return {
         "cluster": cluster,
         "hops": hops(cluster),
         "config": CONFIG,
         "windows_config": WINDOWS_CONFIG,
-        "mark": f"{MARK}{cluster.account}",
-        "port": first_port(cluster.account, "default"),
+        "mark": mark(cluster.account, session),
+        "named": _named(session),
+        "port": first_port(cluster.account, session),
         "direct": cluster.scheduler == "none",
-        "start": start_command(cluster, port="$port", words=" ".join([*options, "$*"])),
-        "other": verb_command(cluster, "$*"),
-        "lines": windows_lines(cluster, options),
+        "start": start_command(cluster, port="$port", words=" ".join([*options, "$*"]), session=session),
+        "other": verb_command(cluster, "$*", session),
+        "lines": windows_lines(cluster, options, session),
         "command": _program(cluster),
     }
 

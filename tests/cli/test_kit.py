@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import authority
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, Gateway, Pin
 
 from hpc_jupyter import kit
+from hpc_jupyter.certificate import colons
 from hpc_jupyter.commands import kit as command
 from hpc_jupyter.forward import ask
 from tests.cli.conftest import BASE_URL, TOKEN, World, free_port
@@ -110,6 +112,22 @@ def test_what_ssh_is_given_on_windows() -> None:
     }  # fmt: skip
 
 
+def test_a_kit_of_another_session_means_that_one_everywhere(tmp_path: Path) -> None:
+    texts = kit.render(CLUSTER, session="gpu")
+    lines = _lines(texts)
+    started = lines["Start"][-1]
+    assert f"{PROGRAM} start --session gpu @WORDS@ >&2" in started
+    assert f"{PROGRAM} status --session gpu --json" in started
+    assert f"{PROGRAM} url --session gpu --port @PORT@" in started
+    assert lines["Other"][-1] == f"exec /bin/sh -c 'cd && exec {PROGRAM} @WORDS@ --session gpu'"
+    assert f"{PROGRAM} stop --session gpu</pre>" in texts["index.html"]
+    assert "default" not in texts["connect.sh"] + texts["connect.ps1"]
+    command.write(CLUSTER, tmp_path / "kit")
+    with pytest.raises(BadInput) as told:
+        command.write(CLUSTER, tmp_path / "kit", session="gpu")
+    assert str(told.value).startswith(f"--directory: {tmp_path / 'kit'} is a kit of another account or session.")
+
+
 @pytest.mark.parametrize(
     ("route", "offer"), [("lan", "start --offer lan "), ("node", "start @"), ("reverse", "start --offer reverse ")]
 )
@@ -181,14 +199,22 @@ def test_where_plain_ssh_is_not_enough_no_kit_is_written(changes: dict[str, obje
 
 
 def test_the_command_writes_a_kit(environment: dict[str, str], tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "hpc_jupyter", "kit", "alice@lab", "--json"]
+    place = authority.Place(str(tmp_path / "ca"))
+    lab = authority.make(place, name="Lab", passphrase="canary horse battery", days=30)
+    argv = [sys.executable, "-m", "hpc_jupyter", "kit", "alice@lab", "--session", "gpu", "--json"]
     done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["account"], told["directory"], told["changed"]) == (
-        "alice@lab", str(tmp_path / "hpc-jupyter-alice@lab"), True
+        "alice@lab", str(tmp_path / "hpc-jupyter-alice@lab-gpu"), True
     )
     assert sorted(os.listdir(told["directory"])) == told["files"]
+    folder = Path(told["directory"])
+    page = (folder / "index.html").read_text()
+    assert (folder / "ca.pem").read_bytes() == (tmp_path / "ca/ca.pem").read_bytes()
+    assert f"<q>{lab.name}</q>" in page
+    assert f"<pre>{colons(lab.sha256)}</pre>" in page
+    assert "certutil -user -addstore Root ca.pem" in page
 
 
 def test_a_kit_is_written_once(tmp_path: Path) -> None:
@@ -212,7 +238,8 @@ def test_what_is_no_kit_of_this_account_is_never_written_to(tmp_path: Path) -> N
     (tmp_path / "file").write_text("x")
     command.write(replace(CLUSTER, account="bob@lab"), tmp_path / "bobs")
     for name, problem in (
-        ("mine", "has files that are no kit"), ("bobs", "is a kit of another account"), ("file", "is not a directory")
+        ("mine", "has files that are no kit"), ("bobs", "is a kit of another account or session"),
+        ("file", "is not a directory"),
     ):
         with pytest.raises(BadInput) as told:
             command.write(CLUSTER, tmp_path / name)

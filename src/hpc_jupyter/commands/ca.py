@@ -129,9 +129,9 @@ def uninstall(context: Context, directory: str) -> Shown:
     return Shown(lab, done, by_hand(lab, undo=True), changed=bool(trusting), problems=problems)
 
 
-def by_hand(lab: Authority, *, undo: bool = False) -> tuple[str, ...]:
-    """Exact commands for the stores that are not ours to change."""
-    pem, name = shlex.quote(lab.place.certificate), f"hpc-jupyter-{lab.sha256[:16]}"
+def by_hand(lab: Authority, *, undo: bool = False, pem: str = "") -> tuple[str, ...]:
+    """Exact commands for the stores that are not ours to change; ``pem`` is another copy of the certificate."""
+    pem, name = shlex.quote(pem or lab.place.certificate), f"hpc-jupyter-{lab.sha256[:16]}"
     debian, rhel = f"/usr/local/share/ca-certificates/{name}.crt", f"/etc/pki/ca-trust/source/anchors/{name}.pem"
     settings = "Settings, Privacy & Security, View Certificates, Authorities"
     if undo:
