@@ -236,7 +236,12 @@ class Connector:
                 continue
             why = self._why(name, attached, remembered, tried)
             later = [Tried(other, f"not tried, as {name} works") for other in left]
-            return self._keep(replace(link, tried=(*tried, Tried(name), *later), why=why))
+            try:
+                return self._keep(replace(link, tried=(*tried, Tried(name), *later), why=why))
+            except BaseException:  # nobody would know of it
+                if link.forward is not None:
+                    link.forward.close()
+                raise
         problems = "; ".join(f"{item.name}: {item.problem}" for item in tried)
         raise NoRoute(f"{self.account}: no route works. {problems}", tried)
 

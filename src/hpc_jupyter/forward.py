@@ -201,7 +201,7 @@ class Riding(Forward):
         except subprocess.TimeoutExpired as error:
             raise SshFailed("the connection to the login host does not answer") from error
         if done.returncode != 0:
-            cancel(master, route.rides)
+            self.close()
             raise PortTaken(done.stderr.decode("utf-8", "replace").strip())
 
     @property

@@ -6,6 +6,7 @@ What decides is whether the session answers through the forward, not whether a p
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -168,7 +169,7 @@ class Holder:
             return outage.cut
         except Waiting:
             return True
-        except (Failure, Busy) as error:
+        except (Failure, Busy, OSError) as error:
             if isinstance(error, NoSession):
                 raise
             return False
@@ -206,7 +207,7 @@ class Holder:
         outage.over(now_at=_changed(before, self.link))
 
     def _is_worth_trying_again(self, error: BaseException) -> bool:
-        if isinstance(error, Busy):
+        if isinstance(error, (Busy, OSError, subprocess.SubprocessError)):  # a full disk, too many processes
             return True
         if isinstance(error, NoSession) or not isinstance(error, Failure):
             return False

@@ -11,6 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import TURNED_
 
 from hpc_jupyter.errors import Failure, Waiting
 
+_TRYING = "trying again"
 _SHORT_SECONDS = 13.0
 """A cut of seconds, counted from the last answer, which may have been seconds before it."""
 _SLOWER_AFTER_SECONDS = 60.0
@@ -37,7 +38,7 @@ class Outage:
     asked: bool = False
     tries: int = 0
     _away: int = 0
-    _told: str = ""
+    _told: list[str] = field(default_factory=list)
     _begun: float = field(default_factory=time.monotonic)
 
     @property
@@ -55,10 +56,10 @@ class Outage:
         """Whether TCP repeats soon what it has sent, so that the connection that there is is the first to come back."""
         return self.seconds <= _SHORT_SECONDS
 
-    def tell(self, why: str, *, then: str = "trying again") -> None:
-        """Say what is wrong, once for each reason."""
-        if why != self._told:
-            self._told = why
+    def tell(self, why: str, *, then: str = _TRYING) -> None:
+        """Say what is wrong, once for each reason; what a person has to do is said again after something else."""
+        if why not in (self._told if then == _TRYING else self._told[-1:]):
+            self._told.append(why)
             self.say(f"Connection lost {self.seconds:.0f} s ago: {why}; {then}")
 
     def over(self, *, now_at: str = "") -> None:

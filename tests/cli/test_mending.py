@@ -178,3 +178,25 @@ def test_while_a_connection_is_mended_nobody_at_its_port_is_shown_the_token(
         with Countdown(lambda: holder.link, progress):
             assert progress.over.wait(10)
     assert shown == []
+
+
+def test_a_full_disk_ends_no_connection_and_leaves_no_ssh(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[connection.Link] = []
+    said: list[str] = []
+    keep = connection.Connector._keep
+
+    def full_at_first(self: connection.Connector, link: connection.Link) -> connection.Link:
+        kept.append(link)
+        if len(kept) == 2:
+            raise OSError(28, "No space left on device")
+        return keep(self, link)
+
+    monkeypatch.setattr(connection.Connector, "_keep", full_at_first)
+    holder = hold.Holder(world.connector, connect(world), said.append)
+    hold.close(holder.link)
+    holder.mend(Outage(said.append))
+    try:
+        assert [each.forward.is_alive for each in kept if each.forward] == [False, False, True]
+    finally:
+        hold.close(holder.link)
+    assert said[0].endswith(": [Errno 28] No space left on device; trying again")

@@ -62,3 +62,16 @@ def test_a_way_that_begins_with_a_program_of_the_persons_own_cannot_be_knocked_a
     config.write_text("Match originalhost lab\n  ProxyCommand nc %h %p\n" + config.read_text())
     door = Door.of(world.cluster, world.access.files)
     assert (door.host, door.is_open(), door.own_address()) == ("", True, "")
+
+
+def test_two_reasons_that_take_turns_are_told_once_each() -> None:
+    said: list[str] = []
+    outage = Outage(said.append)
+    for _each in range(3):
+        for why in ("nobody within 10 seconds", "nobody within 60 seconds"):
+            outage.tell(why)
+    assert len(said) == 2
+    outage.tell("nobody was let in", then="log in once")
+    outage.tell("no such host")
+    outage.tell("nobody was let in", then="log in once")
+    assert [text.rpartition("; ")[2] for text in said[2:]] == ["log in once", "trying again", "log in once"]
