@@ -14,6 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.keys import public_part
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import run_remote
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
 
@@ -27,6 +28,7 @@ class ActionModule(AccountAction):
         "public_key": {"type": "str", "required": True, "no_log": False},
         "state": {"type": "str", "choices": sorted(_VERBS), "default": "present"},
         "gateways": {"type": "bool", "default": True},
+        "further": {"type": "list", "elements": "str", "default": [], "no_log": False},
     }
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,8 +37,9 @@ class ActionModule(AccountAction):
             return {"asking": []}
         files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
-        way = hops(cluster)
-        changed = [str(way[-1])] if self._on_account(cluster, files, verb, public) else []
+        way, further = hops(cluster), [public_part(key) for key in arguments["further"]]
+        on_account = [self._on_account(cluster, files, verb, key) for key in (public, *further)]
+        changed = [str(way[-1])] if any(on_account) else []
         gateways = list(range(len(cluster.gateways))) if arguments["gateways"] and public else []
         if verb == "remove":  # the way to a gateway leads through those before it
             gateways.reverse()
@@ -48,7 +51,7 @@ class ActionModule(AccountAction):
             ]
             if verb == "add" and not self._task.check_mode:
                 asking = _asking(cluster, asked)
-        return {"changed": bool(changed), "asking": asking, "diff": _diff(changed, public, verb=verb)}
+        return {"changed": bool(changed), "asking": asking, "diff": _diff(changed, [public, *further], verb=verb)}
 
     def _on_account(self, cluster: Cluster, files: Files, verb: str, public: str) -> bool:
         if verb == "add" and not public:  # the key would be made first, which a check does not
@@ -99,6 +102,7 @@ def _asking(cluster: Cluster, asked: shell.Asked) -> list[str]:
     ]
 
 
-def _diff(changed: list[str], public: str, *, verb: str) -> dict[str, str]:
-    lines = "".join(f"~/.ssh/authorized_keys on {where}: {public or 'the new key'} {shell.MARK}\n" for where in changed)
+def _diff(changed: list[str], keys: list[str], *, verb: str) -> dict[str, str]:
+    shown = [f"{key or 'the new key'} {shell.MARK}\n" for key in dict.fromkeys(keys)]
+    lines = "".join(f"~/.ssh/authorized_keys on {where}: {line}" for where in changed for line in shown)
     return {"before": "", "after": lines} if verb == "add" else {"before": lines, "after": ""}

@@ -41,6 +41,11 @@ options:
     description: Whether the gateways get the key too.
     type: bool
     default: true
+  further:
+    description: Further public keys for the account itself, as in a C(.pub) file. No gateway gets them.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

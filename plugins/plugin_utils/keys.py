@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -46,6 +47,15 @@ class Key:
         if not self.path:
             return ""
         return self.path if os.path.exists(self.path) else f"{self.path}.pub"
+
+
+def public_part(text: object) -> str:
+    """``TYPE BASE64`` of a public key as it stands in a ``.pub`` file; raises ``BadInput``, which does not show it."""
+    found = _PUBLIC.fullmatch(text.strip()) if isinstance(text, str) else None
+    with contextlib.suppress(ValueError):
+        if found and base64.b64decode(found[2], validate=True)[4:].startswith(found[1].encode()):
+            return f"{found[1]} {found[2]}"
+    raise BadInput("keys", "holds something that is not a public key", hint="Take the whole line of ~/.ssh/id_….pub")
 
 
 def find(path: str, *, ssh_directory: str, configured: Sequence[str] = ()) -> Key:

@@ -54,6 +54,15 @@ def place_of(error: BaseException | None) -> str:
     return ""
 
 
+def where(*things: Any) -> str:
+    """``FILE:LINE`` of the first of ``things``, read from a file, of which it is known; else empty."""
+    try:
+        from ansible._internal._datatag._tags import Origin
+    except ImportError:
+        return ""
+    return next(filter(None, (_place(Origin.get_tag(thing)) for thing in things)), "")
+
+
 def refuse_odd_numbers(variables: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for a number that YAML silently reads otherwise than a person: 0100, 2:00:00, 12_3."""
     try:

@@ -123,7 +123,10 @@ def load(sources: Sequence[str]) -> Inventory:
     except BadInput:
         raise
     except Exception as error:  # ansible raises classes of its own, and those of every plugin
-        raise _unreadable(f"{', '.join(chosen)} cannot be read", _cause(chosen) or error) from error
+        cause = _cause(chosen) or error
+        if isinstance(cause, BadInput):
+            raise cause from error
+        raise _unreadable(f"{', '.join(chosen)} cannot be read", cause) from error
     return Inventory(chosen, accounts)
 
 
@@ -259,10 +262,14 @@ def _plain(value: Any) -> Any:
 def _cause(sources: Sequence[str]) -> Exception | None:
     """What Ansible only warns of, before it says that a source could not be parsed: the error in a YAML file."""
     from ansible.parsing.dataloader import DataLoader
+    from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
 
+    loader = DataLoader()
     for path in (path for source in sources for path in _yaml_files(Path(source))):
         try:
-            DataLoader().load_from_file(str(path))
+            content = loader.load_from_file(str(path))
+            if isinstance(content, Mapping) and content.get("plugin") == accounts.PLUGIN:
+                accounts.load(str(path), loader=loader)
         except Exception as error:  # noqa: BLE001
             return error
     return None

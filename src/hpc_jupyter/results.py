@@ -11,6 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTE
 from ansible_collections.hpc.jupyter.plugins.module_utils.job_log import SUPERVISOR
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.summary import columns
 
 from hpc_jupyter.errors import exit_code
 from hpc_jupyter.exits import Exit
@@ -286,6 +287,7 @@ class AccountLine:
 
     account: str
     cluster: str = ""
+    user: str = ""
     scheduler: str = ""
     way: str = ""
     problem: str = ""
@@ -308,9 +310,10 @@ class Accounts:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """One line an account."""
-        width = max((len(item.account) for item in self.accounts), default=0)
-        return [f"{item.account:<{width}}  {_account(item)}" for item in self.accounts] or [
+        """One line an account; the user's name where somebody's is not the one that the account is called by."""
+        rows = [(item.account, item.user or "-", _account(item)) for item in self.accounts]
+        shown = any(item.user and item.account != f"{item.user}@{item.cluster}" for item in self.accounts)
+        return columns([row if shown else (row[0], row[2]) for row in rows]) or [
             f"No accounts in {', '.join(self.sources)}"
         ]
 

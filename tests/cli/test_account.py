@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
 from tests.cli.test_command import run
+from tests.machine import ROOT
 
 OWN_FILTER = """\
 all:
@@ -112,3 +113,45 @@ def test_nothing_temporary_is_kept_once_the_inventory_is_read(environment: dict[
     there = {**environment, "TMPDIR": str(place)}
     done = subprocess.run(argv, env=there, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+LAB = """\
+plugin: hpc.jupyter.accounts
+clusters:
+  cori: {hpc_login_hosts: [cori.invalid], hpc_scheduler: slurm}
+  hydra-2:
+    hpc_gateways: [gate.invalid]
+    hpc_login_hosts: [hydra.invalid]
+    hpc_scheduler: none
+people:
+  alice: {accounts: {cori: asmith, hydra-2: alice}}
+  bob: {accounts: [cori]}
+"""
+
+
+def test_an_accounts_file_is_an_inventory(environment: dict[str, str], tmp_path: Path) -> None:
+    lab = tmp_path / "lab.accounts.yml"
+    lab.write_text(LAB)
+    assert run(environment, "-i", str(lab), "accounts").stdout.splitlines() == [
+        "alice@cori     asmith  slurm, cori.invalid",
+        "alice@hydra-2  alice   no scheduler, gate.invalid → hydra.invalid",
+        "bob@cori       bob     slurm, cori.invalid",
+    ]
+    argv = [Path(sys.executable).parent / "ansible-inventory", "-i", lab, "--graph"]
+    path = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"), "LC_ALL": "C.UTF-8"}
+    told = subprocess.run(argv, env={**environment, **path}, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.replace("|", "").split() == [
+        "@all:", "--@ungrouped:", "--@cori:", "--alice@cori", "--bob@cori", "--@hydra_2:", "--alice@hydra-2",
+        "--@alice:", "--alice@cori", "--alice@hydra-2", "--@bob:", "--bob@cori",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_in_an_accounts_file_is_told_with_its_line(environment: dict[str, str], tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "lab.accounts.yml").write_text(LAB.replace("[cori]", "[cory]"))
+    done = run(environment, "-i", str(inventory), "launch", "bob@cori")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"hpc-jupyter: {inventory}/lab.accounts.yml:10: bob: 'cory' is not a cluster of this file. Did you mean cori?\n"
+    )

@@ -22,4 +22,6 @@ def _line(account: Account) -> AccountLine:
     except BadInput as error:
         return AccountLine(account.name, problem=str(error))
     way = "this machine" if cluster.local else " → ".join(hop.host for hop in hops(cluster))
-    return AccountLine(account.name, cluster=cluster.name, scheduler=cluster.scheduler, way=way)
+    return AccountLine(
+        account.name, cluster=cluster.name, user=cluster.user, scheduler=cluster.scheduler, way=way
+    )  # fmt: skip
