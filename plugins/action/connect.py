@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
@@ -15,11 +15,15 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import interpreter
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_odd_numbers
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master, run_remote
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
+
+_SEARCH_SECONDS = 120
+"""Modules may take that long to be listed and loaded, on machines whose own Python is too old."""
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
@@ -47,16 +51,30 @@ class ActionModule(AccountAction):
         if arguments["record"]:
             trust(cluster, files, arguments["record"])
         opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
-        return {"cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config}
+        return {
+            "cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config,
+            "ansible_facts": self._python(cluster, files),
+        }  # fmt: skip
 
     def _cluster(self, task_vars: Mapping[str, Any]) -> Cluster:
         """The cluster, once everything that the roles will be given has been checked too."""
         ours = ("hpc_", "jupyter_")
         refuse_odd_numbers({name: value for name, value in task_vars.items() if name.startswith(ours)})
+        self._interpreter = self._templar.template(task_vars.get("ansible_python_interpreter")) or "auto"
         refused = refusal(task_vars, self._templar.template)
         if refused is not None:
             raise refused
         return super()._cluster(task_vars)
+
+    def _python(self, cluster: Cluster, files: Files) -> dict[str, str]:
+        """What Ansible would find out by itself, looking at less; nothing where the inventory names a Python."""
+        if not str(self._interpreter).startswith("auto"):
+            return {}
+
+        def ask(argv: Sequence[str]) -> str:
+            return run_remote(cluster, files, argv, timeout_seconds=_SEARCH_SECONDS).stdout
+
+        return {"discovered_interpreter_python": interpreter(cluster, files, ask)}
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""

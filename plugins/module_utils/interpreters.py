@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import pythons
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
 
@@ -80,11 +81,12 @@ def find(wanted: str) -> Interpreter:
     if wanted:
         return _wanted(wanted)
     seen = [about for about in (inspect(path) for path in _candidates()) if about is not None]
-    fitting = [about for about in seen if OLDEST <= about.version[:2] <= NEWEST]
+    fitting = _fitting(seen) or _fitting(_searched())
     if not fitting:
         found = ", ".join(sorted({str(about) for about in seen}))
         raise HpcJupyterError(
-            f"JupyterLab needs Python {_dotted(OLDEST)} or newer, and this account has only {found or 'none'}. "
+            f"JupyterLab needs Python {pythons.dotted(OLDEST)} or newer, and this account has only {found or 'none'}. "
+            f"Looked for in {pythons.LOOKED_AT}. "
             "Name one with jupyter_environment_python, or ask the site which module brings one"
         )
     return max(fitting, key=lambda about: (about.has_pip, about.version[:2] >= PREFERRED))
@@ -125,10 +127,21 @@ def _wanted(wanted: str) -> Interpreter:
     if about is None:
         raise BadInput("jupyter_environment_python", f"{wanted!r} is not a Python that runs on this account")
     if about.version[:2] < OLDEST:
-        raise BadInput(
-            "jupyter_environment_python", f"{about} is too old", hint=f"JupyterLab needs {_dotted(OLDEST)} or newer"
-        )
+        needed = f"JupyterLab needs {pythons.dotted(OLDEST)} or newer"
+        raise BadInput("jupyter_environment_python", f"{about} is too old", hint=needed)
     return about
+
+
+def _fitting(seen: Sequence[Interpreter]) -> list[Interpreter]:
+    return [about for about in seen if OLDEST <= about.version[:2] <= NEWEST]
+
+
+def _searched() -> list[Interpreter]:
+    """What is neither on PATH nor where everybody has it; this takes seconds where there are modules."""
+    result = _python(pythons.command(oldest=OLDEST, deep=True), timeout_seconds=120)
+    good = None if isinstance(result, str) else pythons.found(result.out).good
+    about = inspect(good.path) if good else None
+    return [about] if about else []
 
 
 def _candidates() -> list[str]:
@@ -154,7 +167,3 @@ def _answer(result: Result | str) -> list[Any] | None:
         return None
     answer = json.loads(marked[-1])
     return answer if isinstance(answer, list) else None
-
-
-def _dotted(version: Sequence[int]) -> str:
-    return ".".join(str(part) for part in version)

@@ -14,6 +14,9 @@ description:
   - Writes the account's ssh configuration on the controller, below C(~/.local/state/hpc-jupyter).
   - Opens one connection to the login host. Ansible and every forward ride on it, so that there is one authentication.
   - Fails with a message that names the hop, what failed there and what to do. Other hosts of the play go on.
+  - Finds the Python that Ansible runs modules with on the account, in the same round trip as the login, and without a
+    Python to begin with. It looks on PATH; where all are too old, at what a login shell, conda, uv, pyenv and modules
+    bring. The fact C(hpc_python) names one instead, and so does C(ansible_python_interpreter).
   - Asks nothing. A password that was given to Ansible (C(--ask-pass), C(ansible_password)) is told to each gateway and
     login host of the cluster that asks for one, and to no other host.
   - An account with C(ansible_connection=local) is only checked.

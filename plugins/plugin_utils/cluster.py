@@ -23,7 +23,7 @@ STEPPING = ("slurm",)
 """The schedulers that start a further program in a running job, as route ``step`` needs it."""
 FACTS = (
     "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
-    "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user",
+    "hpc_python", "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user", "hpc_wheelhouse",
 )
 """Every cluster fact there is; another variable called ``hpc_…`` is taken for a misspelt one."""
 
@@ -34,7 +34,7 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _PIN = re.compile(r"(SHA256:[A-Za-z0-9+/]{43})(?: \((RSA|ECDSA|ED25519)\))?")
 _MD5 = re.compile(r"(?:MD5:)?(?:[0-9A-Fa-f]{2}:){15}[0-9A-Fa-f]{2}")
-_ROOT = re.compile(r"(?:~/|/)[A-Za-z0-9._/+@=,:-]*[A-Za-z0-9_]")
+_PATH = re.compile(r"(?:~/|/)[A-Za-z0-9._/+@=,:-]*[A-Za-z0-9_]")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~/%+=@-]*)?")
 _GATEWAY_KEYS = ("host", "user", "port", "relay")
 _WHERE = "letters, digits, '.', '_' and '-', beginning with a letter or a digit"
@@ -66,7 +66,8 @@ class Cluster:
     """One account's cluster as the inventory describes it.
 
     ``local`` accounts are on this machine: no ssh, no gateways, no login hosts. ``host_keys`` are pairs of host name
-    and pins; ``root`` is the account's directory there, absolute or below ``~/``.
+    and pins; ``root`` is the account's directory there, absolute or below ``~/``. So are ``python``, which runs
+    Ansible's modules if it is not to be looked for, and ``wheelhouse``, if accounts share one.
     """
 
     name: str
@@ -82,6 +83,8 @@ class Cluster:
     root: str = ""
     jupyterhub_url: str = ""
     detach: str = "setsid"
+    python: str = ""
+    wheelhouse: str = ""
 
     @classmethod
     def from_facts(
@@ -110,9 +113,11 @@ class Cluster:
             host_keys=_host_keys(facts.get("hpc_host_keys")),
             scheduler=_scheduler(facts, local=local),
             route=_route(facts, local=local),
-            root=_root(facts.get("hpc_root") or default_root(name)),
+            root=_path("hpc_root", facts.get("hpc_root") or default_root(name), "a directory for the project"),
             jupyterhub_url=_url(facts.get("hpc_jupyterhub_url") or ""),
             detach=_one_of("hpc_detach", facts.get("hpc_detach") or "setsid", DETACHES),
+            python=_path("hpc_python", facts.get("hpc_python") or "", "a Python's path"),
+            wheelhouse=_path("hpc_wheelhouse", facts.get("hpc_wheelhouse") or "", "a directory for wheels"),
         )
         _check_way(cluster)
         _check_combinations(cluster)
@@ -300,10 +305,12 @@ def _either(values: Sequence[str]) -> str:
     return f"{', '.join(values[:-1])} or {values[-1]}"
 
 
-def _root(value: object) -> str:
-    if not isinstance(value, str) or not _ROOT.fullmatch(value) or ".." in value.split("/"):
+def _path(fact: str, value: object, what: str) -> str:
+    if value == "":
+        return ""
+    if not isinstance(value, str) or not _PATH.fullmatch(value) or ".." in value.split("/"):
         raise BadInput(
-            "hpc_root", f"{value!r} is not a directory for the project",
+            fact, f"{value!r} is not {what}",
             hint="Allowed is a path below / or ~/ of letters, digits and ._+@=,:-",
         )
     return str(value)

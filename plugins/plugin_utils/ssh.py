@@ -26,6 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master, master_pid
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import go_through, wanted_host
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain, explain_silence
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import first_look, remember
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = [
@@ -153,15 +154,15 @@ def _kill(pid: int) -> None:
 
 
 def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None]) -> None:
-    """To the login host that a session depends on, if another one has answered."""
+    """To the login host that a session depends on, if another one has answered; on the way, a Python is found."""
     if not cluster.root:
         return
 
-    def ask(argv: Sequence[str]) -> str:
-        return run_remote(cluster, files, argv).stdout
-
+    nonce = secrets.token_hex(16)
     with contextlib.suppress(ConnectFailed):
-        wanted = wanted_host(ask, root=cluster.root)
+        said = run_remote(cluster, files, first_look(cluster, files, nonce=nonce)).stdout
+        remember(cluster, files, said)
+        wanted = wanted_host(said, nonce=nonce)
         if wanted:
             go_through(files, *wanted, log_in)
 

@@ -134,6 +134,11 @@ class Files:
         return os.path.join(self.directory, "login_known_hosts")
 
     @property
+    def python(self) -> str:
+        """The account's Python that Ansible runs modules with."""
+        return os.path.join(self.directory, "python")
+
+    @property
     def lock(self) -> str:
         """Held while the master is opened."""
         return os.path.join(self.directory, "lock")

@@ -40,11 +40,13 @@ def test_every_fact() -> None:
         hpc_gateways=["bob@gate1:2222", "gate2", {"host": "gate3", "user": "carol", "port": "23", "relay": "jump"}],
         hpc_host_keys={"gate1": [PIN, PIN + " (RSA)"]}, hpc_login_port="2200", hpc_route="node", hpc_user="dora",
         hpc_root="/scratch/dora/hpc", hpc_jupyterhub_url="https://hub.example.org/x", hpc_detach="setsid",
+        hpc_python="~/py/bin/python3", hpc_wheelhouse="/projects/lab/wheels",
     )
     assert cluster.gateways == (Gateway("gate1", "bob", 2222), Gateway("gate2", "dora"), Gateway("gate3", "carol", 23))
     assert cluster.pins("gate1") == (Pin(PIN), Pin(PIN, "RSA"))
     assert cluster.pins("gate2") == ()
     assert (cluster.user, cluster.login_port, cluster.root) == ("dora", 2200, "/scratch/dora/hpc")
+    assert (cluster.python, cluster.wheelhouse) == ("~/py/bin/python3", "/projects/lab/wheels")
     assert json.loads(json.dumps(cluster.to_dict()))["host_keys"] == {"gate1": [PIN, PIN + " (RSA)"]}
 
 
@@ -122,6 +124,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hpc_root": "~bob/x"}, f"hpc_root: '~bob/x' is not a directory for the project. {ROOTS}"),
     ({"hpc_root": "/a/../b"}, f"hpc_root: '/a/../b' is not a directory for the project. {ROOTS}"),
     ({"hpc_root": "/a b"}, f"hpc_root: '/a b' is not a directory for the project. {ROOTS}"),
+    ({"hpc_python": "python3.11"}, f"hpc_python: 'python3.11' is not a Python's path. {ROOTS}"),
+    ({"hpc_wheelhouse": ["/a"]}, f"hpc_wheelhouse: ['/a'] is not a directory for wheels. {ROOTS}"),
     ({"hpc_root": "/"}, f"hpc_root: '/' is not a directory for the project. {ROOTS}"),
     ({"hpc_jupyterhub_url": "javascript:1"},
      "hpc_jupyterhub_url: 'javascript:1' is not a web address. It begins with https://"),
