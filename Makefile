@@ -9,7 +9,7 @@ BIN := .venv/bin
 help:
 	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
 	@echo 'make test     run all tests (root; LAB=skip leaves out those that need root)'
-	@echo 'make chaos    break a cluster in every way for an hour or two (root; SEED=7 does the same again)'
+	@echo 'make chaos    break a cluster in every way for about an hour (root; SEED=7 does the same again)'
 	@echo 'make lint     run the linters alone'
 	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
 	@echo 'make package  build the wheel and the collection tarball into dist/'

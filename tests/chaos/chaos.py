@@ -156,7 +156,7 @@ class Run:
     def _settle(self, session: Session) -> None:
         """The same command again, until it says ready; then all that must hold."""
         if self.world.record(session):
-            self.world.agree()
+            self.world.agree(session)
         self._relaunch(session)
         self.world.agree()
         wrong = self.world.open_files()

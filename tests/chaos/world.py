@@ -253,12 +253,12 @@ class World:
             found += [] if fits else [told]
         return found
 
-    def agree(self) -> None:
+    def agree(self, *sessions: Session) -> None:
         """Wait until all that is shown is true."""
         last: list[str] = []
 
         def look() -> bool:
-            last[:] = self.disagreements()
+            last[:] = self.disagreements(*sessions)
             return not last
 
         try:
