@@ -23,6 +23,8 @@ ADOPT = "adopt"
 KEEP = "keep"
 AWAIT = "await"
 
+_TAKEN = ("stopped", "lost")
+"""What the end of a session looks like from whom a more urgent job, or an administrator, has taken the node."""
 DEBRIS_SECONDS = 600.0
 """How old a writer's temporary file is before it is nobody's any more."""
 LOCK_WAIT_SECONDS = 90.0
@@ -73,9 +75,15 @@ class View:
         """Whether waiting is over."""
         return self.state in (rec.READY, rec.ENDED, "")
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether one that has ended may yet be put back into the queue: it was told to end, or killed, and ends."""
+        return self.ending and self.record is not None and self.record.how in _TAKEN
+
     def to_dict(self) -> dict[str, Any]:
         """The view as answers give it; there is no secret in it."""
-        return dict(asdict(self.record), starts_at=self.starts_at) if self.record else {}
+        more = {"starts_at": self.starts_at, "may_go_on": self.may_go_on}
+        return dict(asdict(self.record), **more) if self.record else {}
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def attach(options: argparse.Namespace) -> int:
 
 def attached(account: Account, name: str) -> dict[str, object]:
     """What a client needs to reach a session, and the name of the login host that it has reached."""
-    record = recorded(account, name)
+    record = recorded(account, name, patient=True)
     token = token_of(account, record.session) if record.state == rec.READY else ""
     return {"record": asdict(record), "token": token, "host": socket.gethostname()}
 

@@ -129,9 +129,16 @@ def _answered(answer: Callable[[], dict[str, object]]) -> tuple[dict[str, object
         return {"error": str(error)}, FAILED
 
 
-def recorded(account: Account, name: str) -> Record:
-    """The session as the scheduler confirms it; where it cannot say, as recorded: the server's own answer decides."""
-    seen = session.look(account.layout, name, account.scheduler).record
+def recorded(account: Account, name: str, *, patient: bool = False) -> Record:
+    """The session as the scheduler confirms it; where it cannot say, as recorded: the server's own answer decides.
+
+    Who is ``patient`` gets ``Busy`` in place of an end that may not be one.
+    """
+    view = session.look(account.layout, name, account.scheduler)
+    seen = view.record
+    if patient and view.may_go_on and seen is not None:
+        raise Busy(f"session {name} was told to end; its job {seen.job_id} still ends and may be put back into the "
+                   "queue. Try again in a moment")
     record = rec.read(account.layout.session(name).record) if seen and seen.state == rec.UNKNOWN else seen
     if record is None:
         raise NoSession(f"there is no session {name} of {account.account}")

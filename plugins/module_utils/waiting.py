@@ -17,7 +17,6 @@ _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 2.0
 _ENDING_SECONDS, _REQUEUE_SECONDS, _ENDING_PAUSE_SECONDS = 10.0, 45.0, 0.3
 """How long a job may end for: one that was told to, or killed, may be about to be put back into the queue."""
-_TAKEN = ("stopped", "lost")
 _QUERY_PAUSES = (0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
@@ -45,8 +44,7 @@ def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
 
 def _past_ending(layout: Layout, name: str, scheduler: Scheduler, current: View) -> View:
     """A job that is ending may be put back into the queue; then its session has not ended."""
-    taken = current.record is not None and current.record.how in _TAKEN
-    deadline = time.monotonic() + (_REQUEUE_SECONDS if taken else _ENDING_SECONDS)
+    deadline = time.monotonic() + (_REQUEUE_SECONDS if current.may_go_on else _ENDING_SECONDS)
     while current.state == rec.ENDED and current.ending and scheduler.requeues and time.monotonic() < deadline:
         time.sleep(_ENDING_PAUSE_SECONDS)
         current = look(layout, name, scheduler)

@@ -205,6 +205,9 @@ session:
     starts_at:
       description: When the scheduler expects to start a queued job, ISO 8601 in UTC, empty if it does not say.
       type: str
+    may_go_on:
+      description: Whether a session that has ended may yet be put back into the queue, since its job still ends.
+      type: bool
     ends_at:
       description: When the job's time is over, ISO 8601 in UTC, empty if not known.
       type: str

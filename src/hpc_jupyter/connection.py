@@ -122,13 +122,14 @@ class Connector:
     def believing_the_scheduler(self) -> Iterator[None]:
         """A record may say ``ready`` of a session that is gone: when it does not answer, the scheduler is asked.
 
-        Raises ``NoSession`` in place of ``NoForward`` if the session is over, ``Waiting`` if its job waits again.
+        Raises ``NoSession`` in place of ``NoForward`` if the session is over for good, ``Waiting`` if its job waits
+        again.
         """
         try:
             yield
         except NoForward:
             seen = self.access.observe(self.session)
-            if seen.get("state") == rec.ENDED:
+            if seen.get("state") == rec.ENDED and not seen.get("may_go_on"):
                 raise NoSession(f"{describe(seen)}. Start a new one: {self.hints.command('launch')}") from None
             if seen.get("state") in _TO_COME:
                 raise self._waiting(seen) from None

@@ -141,9 +141,10 @@ class World:
         self.record = replace(self.record, **changes)
         self.answer({"record": asdict(self.record), "token": TOKEN})
 
-    def schedulers_word(self, **changes: Any) -> None:
+    def schedulers_word(self, *, may_go_on: bool = False, **changes: Any) -> None:
         """Change what the account's own command says when it asks the scheduler."""
-        (self.home / "root" / "status.json").write_text(json.dumps([asdict(replace(self.record, **changes))]))
+        told = {**asdict(replace(self.record, **changes)), "may_go_on": may_go_on}
+        (self.home / "root" / "status.json").write_text(json.dumps([told]))
 
     def would_offer(self, how: str, **changes: Any) -> None:
         """What the account's own command answers from then on when it is asked to offer the session as ``how``."""

@@ -137,6 +137,9 @@ def test_a_record_that_says_ready_of_a_lost_session_is_not_believed(world: World
     assert str(told.value) == (
         "Session default has ended (lost: NODE_FAIL). Start a new one: hpc-jupyter launch me@lab"
     )
+    world.schedulers_word(state="ended", how="lost", reason="NODE_FAIL", may_go_on=True)
+    with pytest.raises(NoForward):  # which is tried again
+        connect(world)
 
 
 @pytest.mark.parametrize(

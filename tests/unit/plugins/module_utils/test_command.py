@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import command, node, reach, verbs
+from ansible_collections.hpc.jupyter.plugins.module_utils import command, node, plan, reach, session, verbs
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
 _FACTS = {"schema": 1, "account": "alice@lab", "cluster": "lab", "scheduler": "none", "version": "0.1.0"}
@@ -153,6 +153,20 @@ def test_attach_gives_the_token_of_a_ready_session_only(
     assert first == ""
     told = json.loads(line[len("abcdefgh12345678 "):])
     assert (told["token"], told["record"]["state"]) == (token, state)
+
+
+def test_attach_waits_for_a_job_that_may_be_put_back_into_the_queue(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(root, replace(_ENDED, how="stopped", job_id="17"))
+    seen = plan.View(replace(_ENDED, how="stopped", job_id="17"), ending=True)
+    monkeypatch.setattr(session, "look", lambda *_arguments: seen)
+    assert command.main(["attach", "--nonce", "abcdefgh12345678"]) == 8
+    told = json.loads(capsys.readouterr().out.splitlines()[1][len("abcdefgh12345678 "):])
+    assert told["error"] == (
+        "session default was told to end; its job 17 still ends and may be put back into the queue. Try again in a "
+        "moment"
+    )
 
 
 def test_attach_and_where_name_the_login_host(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,20 @@ def test_a_job_that_was_begun_anew_is_where_it_runs_now() -> None:
     assert (seen.state, seen.node, seen.how, seen.reason) == (rec.STARTING, "c1", "", "")
 
 
+@pytest.mark.parametrize(("observed", "may"), [
+    (Observed(ENDED, Job("7", ENDING)), True),
+    (Observed(READY, Job("7", ENDING)), True),
+    (Observed(ENDED, RUNS), True),
+    (Observed(replace(ENDED, how="failed"), Job("7", ENDING)), False),
+    (Observed(ENDED, Job("7", GONE)), False),
+    (Observed(ENDED), False),
+    (Observed(READY, RUNS), False),
+])
+def test_an_end_may_not_be_one_while_the_job_still_ends(observed: Observed, may: bool) -> None:
+    seen = plan.view(observed)
+    assert (seen.may_go_on, seen.to_dict()["may_go_on"]) == (may, may)
+
+
 def test_a_job_that_left_without_a_word_is_lost() -> None:
     assert _record(plan.view(Observed(READY, Job("7", GONE)))).how == "lost"
 
