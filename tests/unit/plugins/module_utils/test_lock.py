@@ -77,7 +77,7 @@ def test_a_fresh_lock_is_not_taken_for_the_dead_one_that_was_judged(
         renamed.append(source)
         rename(source, target)
 
-    monkeypatch.setattr(lock.os, "rename", renames)
+    monkeypatch.setattr(os, "rename", renames)
     lock._break(str(path), "dead")
     assert path.read_text() == "fresh"
     assert (os.listdir(tmp_path), len(renamed)) == (["lock"], 0 if found == "fresh" else 1)
@@ -92,7 +92,7 @@ def test_a_lock_whose_making_was_not_answered_is_held_all_the_same(
         link(source, target)
         raise FileExistsError(target)
 
-    monkeypatch.setattr(lock.os, "link", links)
+    monkeypatch.setattr(os, "link", links)
     path = tmp_path / "lock"
     with lock.held(str(path), wait_seconds=0, what="x"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
