@@ -77,5 +77,5 @@ _PLAIN = {"LC_ALL": "C", "PATH": os.defpath}
 
 def _from_ps(pid: int) -> str:
     argv = ["ps", "-o", "lstart=", "-p", str(pid)]
-    answer = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False, env=_PLAIN)
+    answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=_PLAIN)
     return answer.stdout.strip()

@@ -86,8 +86,9 @@ def open_master(
     """
     if cluster.local:
         return False
-    deadline = time.monotonic() + timeout_seconds
-    with _only_opener(files, f"{cluster.name}: another process is still logging in to {cluster.account}", deadline):
+    otherwise = f"{cluster.name}: another process is still logging in to {cluster.account}"
+    with _only_opener(files, otherwise, time.monotonic() + timeout_seconds):
+        deadline = time.monotonic() + timeout_seconds
         there = master_pid(files.control)
         if there and there != instead_of:
             return False

@@ -15,7 +15,8 @@ from hpc_jupyter.context import Context
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.ports import Wanted
 
-_SECONDS = 120.0
+_SECONDS = 600.0
+"""Longer than it takes to try one route after the other, each of which may have to be offered first."""
 _STARTED: list[subprocess.Popen[bytes]] = []
 """They outlive this process; nobody waits for them."""
 

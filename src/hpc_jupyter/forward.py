@@ -29,6 +29,8 @@ LOGIN_SECONDS = 60.0
 _PROBE_SECONDS = 20.0
 _RIDING_PROBE_SECONDS = 8.0
 _PAUSE_SECONDS = 0.05
+_LOOK_SECONDS = 0.5
+"""Where there is no /proc, each look at another process is a process of its own."""
 _TAKEN = re.compile(r"Address already in use|cannot listen to port|Could not request local forwarding", re.IGNORECASE)
 _NONE_LISTENS = re.compile("Could not request local forwarding")
 _NOT_LISTENING = re.compile(r"cannot listen to port: (\d+)")
@@ -218,7 +220,7 @@ class Riding(Forward):
         """Wait that long, or until the master ends."""
         deadline = time.monotonic() + seconds
         while self.is_alive and time.monotonic() < deadline:
-            time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+            time.sleep(max(0.0, min(_LOOK_SECONDS, deadline - time.monotonic())))
         return self.is_alive
 
     def await_listener(self, seconds: float) -> None:

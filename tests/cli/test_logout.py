@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,16 @@ def test_a_login_that_somebody_makes_just_now_is_not_overlooked(world: World, mo
         with pytest.raises(Busy) as told:
             logout.run(Context(), ["me@lab"])
     assert str(told.value) == "me@lab: another process is still logging in. Wait for it"
+
+
+def test_who_has_waited_for_anothers_login_has_time_for_an_own_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+    monkeypatch.setattr(ssh, "_log_in", lambda *_, seconds, **__: left.append(seconds))
+    files = world.access.files
+    with Path(files.lock).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        threading.Timer(1.0, fcntl.flock, (lock.fileno(), fcntl.LOCK_UN)).start()
+        assert ssh.open_master(replace(world.cluster, root=""), files, timeout_seconds=5.0)
+    assert left[0] > 4.5
