@@ -103,12 +103,13 @@ def test_a_server_that_refuses_the_token_is_not_the_session(world: World) -> Non
     assert world.connector.store.read("default") == Held()
 
 
-def test_a_socket_that_is_gone_fails_at_once_and_leaves_no_ssh(world: World) -> None:
+def test_a_socket_that_is_gone_fails_at_once_and_leaves_no_ssh(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward.OwnSsh, "patience", 60.0)  # a busy machine takes 20 seconds to connect at all
     world.tell(socket=str(world.home / "gone"))
     begun = time.monotonic()
     with pytest.raises(NoForward) as told:
         connect(world)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50
     assert str(told.value).startswith("lab: ")
     shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert str(world.home / "gone") not in shown.stdout
