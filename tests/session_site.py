@@ -15,9 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import archive, certificate, children, command, probe, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import archive, certificate, children, probe, request
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing
 
 from tests.wheelhouse import ROOT
 
@@ -45,7 +46,7 @@ class Site:
         facts = {"schema": 1, "account": "me@here", "cluster": "here", "scheduler": scheduler, "detach": detach,
                  "version": "0.1.0"}
         Path(self.layout.account).write_text(json.dumps(facts))
-        Path(self.layout.command).write_bytes(archive.pack(command, python=str(python)))
+        Path(self.layout.command).write_bytes(archive.shebang(str(python)) + packing.body())
         Path(self.layout.command).chmod(0o755)
 
     def files(self, name: str = "default") -> SessionFiles:

@@ -9,23 +9,14 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
 from typing import Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import changes
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Change:
-    """One path and what it would be: texts for the diff, empty where there is nothing."""
-
-    path: str
-    before: str
-    after: str
 
 
 def layout(root: str) -> Layout:
@@ -55,22 +46,16 @@ def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
         _probe(existing)
 
 
-def plan(layout: Layout, *, sessions: bool = False, facts: Mapping[str, str] | None = None) -> list[Change]:
-    """What ``apply`` would change; with ``sessions``, their directories too; with ``facts``, also ``account.json``."""
-    directories = [layout.root, layout.server, layout.sessions] if sessions or facts else [layout.root]
-    changes = [Change(path, _mode(path), "directory 0700") for path in directories]
-    if facts:
-        changes.append(Change(layout.account, _text(layout.account), _account_json(facts, root=layout.root)))
-    return [change for change in changes if change.before != change.after]
+def directories(layout: Layout, *, sessions: bool) -> list[Change]:
+    """What makes the account's directory; with ``sessions`` also those that they need."""
+    paths = [layout.root, layout.server, layout.sessions] if sessions else [layout.root]
+    return [change for path in paths for change in changes.directory(path)]
 
 
-def apply(layout: Layout, changes: list[Change]) -> None:
-    """Carry out what ``plan`` found."""
-    for change in changes:
-        if change.path == layout.account:
-            write_private(change.path, change.after.encode())
-        else:
-            make_private_directory(change.path)
+def facts_file(layout: Layout, facts: Mapping[str, str]) -> list[Change]:
+    """What makes ``account.json`` say ``facts``; the last thing of a setup, which is complete then."""
+    content = {"schema": SCHEMA, **facts, "root": layout.root, "version": VERSION}
+    return changes.file(layout.account, json.dumps(content, indent=2) + "\n")
 
 
 def fact(layout: Layout, name: str, *, default: str) -> str:
@@ -85,10 +70,6 @@ def fact(layout: Layout, name: str, *, default: str) -> str:
 def python_version() -> str:
     """The version of the Python that this runs on."""
     return ".".join(str(part) for part in sys.version_info[:3])
-
-
-def _account_json(facts: Mapping[str, str], *, root: str) -> str:
-    return json.dumps({"schema": SCHEMA, **facts, "root": root, "version": VERSION}, indent=2) + "\n"
 
 
 def _existing(path: str) -> str:
@@ -115,13 +96,6 @@ def _probe(directory: str) -> None:
 
 def _full(directory: str, problem: str) -> str:
     return f"a file of 4 KiB could not be written in {directory}: {problem}. Is the disk or the quota full?"
-
-
-def _mode(path: str) -> str:
-    try:
-        return f"directory {os.stat(path).st_mode & 0o7777:04o}"
-    except FileNotFoundError:
-        return ""
 
 
 def _text(path: str) -> str:

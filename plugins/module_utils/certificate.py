@@ -12,8 +12,9 @@ import ssl
 import stat
 import tempfile
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
 
@@ -69,6 +70,12 @@ def problem(pair: Pair, *, renew_days: int) -> str:
     if _openssl(["x509", "-in", pair.certificate, "-noout", "-checkend", str(renew_days * 86400)]).code != 0:
         return f"cert.pem ends within {renew_days} days" if renew_days else "cert.pem has ended"
     return ""
+
+
+def change(pair: Pair, before: str, problem: str, make: Callable[[], None]) -> Change:
+    """A new certificate in the place of the one with the fingerprint ``before``; never shows a key."""
+    why = f"# {problem}\n" if problem else ""
+    return Change(pair.certificate, f"SHA-256 {before}\n" if before else "", f"{why}SHA-256 (new)\n", make)
 
 
 def make(pair: Pair, *, days: int) -> None:

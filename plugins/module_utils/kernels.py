@@ -9,19 +9,19 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import interpreters
+from ansible_collections.hpc.jupyter.plugins.module_utils import changes, interpreters
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
 _VARIABLE = "jupyter_environment_kernels"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _RESERVED = ("python3",)
 """What the environment's own kernel is called."""
-_SPEC = "kernel.json"
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,6 @@ class Kernel:
             "metadata": {"debugger": False},
         }
         return json.dumps(spec, indent=2) + "\n"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One kernel's file and what it would be: texts for the diff, empty where there is nothing."""
-
-    path: str
-    before: str
-    after: str
 
 
 def build(values: Sequence[Mapping[str, Any]]) -> list[Kernel]:
@@ -98,28 +89,23 @@ def verify(kernel: Kernel) -> None:
 
 def plan(layout: Layout, kernels: Sequence[Kernel]) -> list[Change]:
     """What makes the directory hold ``kernels`` and no other."""
-    wanted = {os.path.join(layout.kernels, kernel.name, _SPEC): kernel.to_json() for kernel in kernels}
+    wanted = {kernel.name: kernel.to_json() for kernel in kernels}
     there = os.listdir(layout.kernels) if os.path.isdir(layout.kernels) else []
-    paths = sorted({*wanted, *(os.path.join(layout.kernels, name, _SPEC) for name in there)})
-    changes = [Change(path, _text(path), wanted.get(path, "")) for path in paths]
-    return [change for change in changes if change.before != change.after]
+    gone = sorted(name for name in there if name not in wanted and os.path.exists(_spec(layout, name)))
+    return [*(change for name in sorted(wanted) for change in _registered(layout, name, wanted[name])),
+            *(_removed(layout, name) for name in gone)]  # fmt: skip
 
 
-def apply(layout: Layout, changes: Sequence[Change]) -> None:
-    """Carry out what ``plan`` found."""
-    for change in changes:
-        directory = os.path.dirname(change.path)
-        if not change.after:
-            shutil.rmtree(directory)
-            continue
-        for each in (layout.kernels, directory):
-            make_private_directory(each)
-        write_private(change.path, change.after.encode())
+def _registered(layout: Layout, name: str, content: str) -> list[Change]:
+    path = _spec(layout, name)
+    private = [*changes.directory(layout.kernels), *changes.directory(os.path.dirname(path))]
+    return [replace(each, make=partial(changes.apply, [*private, each])) for each in changes.file(path, content)]
 
 
-def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+def _removed(layout: Layout, name: str) -> Change:
+    path = _spec(layout, name)
+    return Change(path, changes.text(path), "", partial(shutil.rmtree, os.path.dirname(path)))
+
+
+def _spec(layout: Layout, name: str) -> str:
+    return os.path.join(layout.kernels, name, "kernel.json")

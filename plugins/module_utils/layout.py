@@ -96,6 +96,11 @@ class Layout:
         return os.path.join(self.root, "environment.sh")
 
     @property
+    def environment_python(self) -> str:
+        """The script that stands for the Python of an environment behind a command."""
+        return os.path.join(self.root, "environment-python")
+
+    @property
     def command(self) -> str:
         """The zipapp ``hpc-session``: the account's own command and the supervisor."""
         return os.path.join(self.root, "hpc-session")
@@ -109,6 +114,11 @@ class Layout:
     def server(self) -> str:
         """``JUPYTER_CONFIG_DIR`` of every session: config, certificate and key."""
         return os.path.join(self.root, "server")
+
+    @property
+    def server_config(self) -> str:
+        """Jupyter's configuration, with the hash of the password."""
+        return os.path.join(self.server, "jupyter_server_config.json")
 
     @property
     def reverse_key(self) -> str:

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import tempfile
+from functools import partial
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import authorized_keys
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import run
 
 _KINDS = (("ed25519",), ("ecdsa", "-b", "256"))
@@ -61,3 +66,45 @@ def _generate(path: str, *, comment: str) -> None:
             return
         words = (done.err.strip().splitlines() or ["no message"])[-1]
     raise HpcJupyterError(f"the key of route reverse cannot be made: ssh-keygen: {words}")
+
+
+def plan(layout: Layout, *, cluster: str, present: bool) -> list[Change]:
+    """What makes the account have the key and its line in ``authorized_keys``, or neither."""
+    path = layout.reverse_key
+    before = public_key(path)
+    text = authorized_keys.read(authorized_keys.target()) if before or present else ""
+    if present and not before:
+        return [Change(authorized_keys.PATH, "", "# a new key\n", partial(_renew, path, cluster))]
+    wanted = line(before, cluster=cluster) if present else ""
+    new = _text(text, before, wanted)
+    if new == text and (present or not os.path.lexists(path)):
+        return []
+    make = partial(_replace, path, before, wanted)
+    return [Change(authorized_keys.PATH, _others(text, new), _others(new, text), make)]
+
+
+def _renew(path: str, cluster: str) -> None:
+    make(path, cluster=cluster)
+    _replace(path, "", line(public_key(path), cluster=cluster))
+
+
+def _replace(path: str, before: str, wanted: str) -> None:
+    """Have the line ``wanted`` in the file, and no other one for the key ``before``; without a line, no key either."""
+    keys = authorized_keys.target()
+    text = authorized_keys.read(keys)
+    new = _text(text, before, wanted)
+    if new != text:
+        authorized_keys.write(keys, new)
+    for name in () if wanted else (path, f"{path}.pub"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _text(text: str, before: str, wanted: str) -> str:
+    kept = authorized_keys.without_key(text, before.partition(" ")[2]) if not wanted or before not in wanted else text
+    return authorized_keys.with_line(kept, wanted) if wanted else kept
+
+
+def _others(text: str, other: str) -> str:
+    """The lines of ``text`` that ``other`` has not."""
+    return "".join(f"{line}\n" for line in text.splitlines() if line not in other.splitlines())

@@ -8,35 +8,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: account
-short_description: Check an account and make its directories
+short_description: The directory of an account and what is in it
 version_added: 0.1.0
 description:
+  - Makes what an account's sessions need beside JupyterLab, all of it in one round trip, or removes it.
   - Refuses an account on which sessions cannot or should not run, before anything is changed.
-  - Makes the account's directories and, when O(account) is given, C(account.json), which says whose they are and that
-    the account is set up.
+  - C(account.json), which says whose the directory is and that the account is set up, is written last.
+  - Use M(hpc.jupyter.server) and M(hpc.jupyter.certificate), which know what has to be asked first.
 author: The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
 attributes:
   diff_mode:
-    description: Shows the directories and C(account.json).
+    description: Shows what changes, but no password hash and no key.
 options:
   root:
     description: The account's directory, absolute or starting with C(~/), which is the home directory.
     type: str
     required: true
-  allow_root:
-    description: Whether the user root is accepted, as on one's own machine.
-    type: bool
-    default: false
-  account:
-    description: The account's name in the inventory. If empty, only directories are made.
-    type: str
-    default: ""
-  sessions:
-    description: Whether to make what sessions need below O(root) as well, as with O(account).
-    type: bool
-    default: false
   state:
     description:
       - With V(absent), everything of ours is removed, O(root) itself unless it holds something else.
@@ -44,6 +33,22 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  look:
+    description: Only says what would change, and what there is, as in check mode.
+    type: bool
+    default: false
+  allow_root:
+    description: Whether the user root is accepted, as on one's own machine.
+    type: bool
+    default: false
+  sessions:
+    description: Whether to make the directories that sessions need. Without it they must be there.
+    type: bool
+    default: false
+  account:
+    description: The account's name in the inventory. If empty, there will be no C(account.json).
+    type: str
+    default: ""
   cluster:
     description: The cluster's name.
     type: str
@@ -66,15 +71,66 @@ options:
     description: The most seconds without use that C(hpc-session start) accepts; V(0) accepts everything, never too.
     type: int
     default: 86400
+  job:
+    description: The text of the job script. If empty, it stays as it is.
+    type: str
+    default: ""
+  config:
+    description: The text of Jupyter's configuration. If empty, it stays as it is.
+    type: str
+    default: ""
+  program_sha256:
+    description:
+      - The SHA-256 of the archive that C(hpc-session) has to be, after its first line, which names a Python. If empty,
+        it stays as it is.
+    type: str
+    default: ""
+  program:
+    description: That archive, compressed with zlib, as base64. Needed where RV(program) says so.
+    type: str
+    default: ""
+  link:
+    description: A link to C(hpc-session), in a directory that is on C(PATH). It is made if nothing else is there.
+    type: path
+    default: ""
+  reverse_key:
+    description:
+      - The key with which a node makes the way back to the login host, and its line in C(authorized_keys).
+      - Where it is V(wanted) and cannot be made, there is a warning; where it is V(needed), a failure.
+      - If empty, it stays as it is.
+    type: str
+    choices: ["", needed, wanted, absent]
+    default: ""
+  certificate:
+    description:
+      - With V(look), only says what is there. With V(sign), a certificate is made that the new key itself has signed,
+        unless the one there is good.
+      - With V(request), makes a new key beside the one in use, and a request for its certificate. With V(install), puts
+        O(certificate_pem) and that key in place.
+      - If empty, it stays as it is.
+    type: str
+    choices: ["", look, sign, request, install]
+    default: ""
+  certificate_pem:
+    description: The certificate to install.
+    type: str
+    default: ""
+  days:
+    description: How long a new certificate is good, from 1 to 3650 days.
+    type: int
+    default: 365
+  renew_days:
+    description: How long before its end a certificate is renewed. By default 30 days, at most a third of O(days).
+    type: int
 """
 
 EXAMPLES = r"""
-- name: Say that an account is set up
+- name: Remove what is ours
   hpc.jupyter.account:
     root: ~/.local/share/hpc-jupyter/cori
     account: alice@cori
     cluster: cori
-    scheduler: slurm
+    state: absent
 """
 
 RETURN = r"""
@@ -88,37 +144,84 @@ kept:
   returned: when O(state=absent)
   type: list
   elements: str
+program:
+  description: Whether C(hpc-session) has to be replaced.
+  returned: when O(state=present)
+  type: bool
+config:
+  description: The SHA-256 of Jupyter's configuration, and what can be told of the password hash in it.
+  returned: when O(look=true)
+  type: dict
+certificate:
+  description: Where the certificate is, as C(path), its SHA-256 as C(fingerprint), and its text as C(certificate).
+  returned: when O(certificate) is given
+  type: dict
+problem:
+  description: Why the certificate has to be made anew; empty if it is good.
+  returned: when O(certificate) is given
+  type: str
+  sample: there is no key.pem
+request:
+  description: The request for a certificate, as PEM.
+  returned: with O(certificate=request)
+  type: str
 """
 
+import os
+from functools import partial
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import account, removal
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    account,
+    certificate,
+    changes,
+    program,
+    removal,
+    reverse_key,
+    told_hash,
+)
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
 ARGUMENTS = {
     "root": {"type": "str", "required": True},
-    "allow_root": {"type": "bool", "default": False},
-    "account": {"type": "str", "default": ""},
-    "sessions": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "look": {"type": "bool", "default": False},
+    "allow_root": {"type": "bool", "default": False},
+    "sessions": {"type": "bool", "default": False},
+    "account": {"type": "str", "default": ""},
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
-    "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
+    "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "idle_limit_seconds": {"type": "int", "default": 86400},
+    "job": {"type": "str", "default": ""},
+    "config": {"type": "str", "default": "", "no_log": True},
+    "program_sha256": {"type": "str", "default": ""},
+    # no secret, but too long for the account's system log
+    "program": {"type": "str", "default": "", "no_log": True},
+    "link": {"type": "path", "default": ""},
+    "reverse_key": {"type": "str", "choices": ["", "needed", "wanted", "absent"], "default": ""},
+    "certificate": {"type": "str", "choices": ["", "look", "sign", "request", "install"], "default": ""},
+    "certificate_pem": {"type": "str", "default": ""},
+    "days": {"type": "int", "default": 365},
+    "renew_days": {"type": "int"},
 }
 
 
 def main() -> None:
-    """Check the account, then make what is missing."""
+    """Check the account, then make what is missing or remove what is ours."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        module.exit_json(**(_remove if module.params["state"] == "absent" else _run)(module))
+        layout = account.layout(module.params["root"])
+        module.exit_json(**(_remove if module.params["state"] == "absent" else _provide)(module, layout))
     except (HpcJupyterError, OSError) as error:
         module.fail_json(msg=str(error))
 
 
-def _remove(module: AnsibleModule) -> dict[str, object]:
-    layout = account.layout(module.params["root"])
+def _remove(module: AnsibleModule, layout: Layout) -> dict[str, Any]:
     planned = removal.plan(layout, cluster=module.params["cluster"], account=module.params["account"])
     if not module.check_mode:
         removal.apply(planned)
@@ -126,20 +229,92 @@ def _remove(module: AnsibleModule) -> dict[str, object]:
     return {"changed": bool(planned.remove), "root": layout.root, "kept": list(planned.kept), "diff": diff}
 
 
-def _run(module: AnsibleModule) -> dict[str, object]:
-    layout = account.layout(module.params["root"])
-    account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
-    names = ("account", "cluster", "scheduler", "detach", "tls", "idle_limit_seconds")
-    facts = {name: str(module.params[name]) for name in names}
-    sessions = module.params["sessions"]
-    changes = account.plan(layout, sessions=sessions, facts=facts if facts["account"] else None)
-    if not module.check_mode:
-        account.apply(layout, changes)
-    diff = [
-        {"before_header": item.path, "after_header": item.path, "before": item.before, "after": item.after}
-        for item in changes
+def _provide(module: AnsibleModule, layout: Layout) -> dict[str, Any]:
+    params, look = module.params, module.check_mode or module.params["look"]
+    _check(module, layout, probe=not look)
+    command = program.plan(layout.command, sha256=params["program_sha256"], packed=params["program"])
+    result: dict[str, Any] = {"root": layout.root, "program": bool(params["program_sha256"] and command)}
+    planned = [
+        *(account.directories(layout, sessions=True) if params["sessions"] else ()),
+        *(changes.file(layout.job_script, params["job"], bits=0o700) if params["job"] else ()),
+        *(command if result["program"] else ()),
+        *(program.link(params["link"], layout.command) if params["link"] else ()),
+        *_certificate(params, layout, result),
     ]
-    return {"changed": bool(changes), "root": layout.root, "diff": diff}
+    if not look:
+        changes.apply(planned)
+    planned += _reverse_key(module, layout, look=look)
+    last = [
+        *(changes.file(layout.server_config, params["config"], secret=True) if params["config"] else ()),
+        *(account.facts_file(layout, _facts(params)) if params["account"] else ()),
+    ]
+    if look:
+        result["config"] = told_hash.told(layout.server_config)
+    else:
+        changes.apply(last)
+    planned += last
+    return {**result, **_seen(params, layout), "changed": bool(planned), "diff": changes.diff(planned)}
+
+
+def _check(module: AnsibleModule, layout: Layout, *, probe: bool) -> None:
+    """Raise ``HpcJupyterError`` unless the account can be used."""
+    days = module.params["days"]
+    if not 1 <= days <= 3650:
+        raise BadInput("jupyter_server_certificate_days", f"{days} is not between 1 and 3650")
+    if module.params["sessions"]:
+        account.check_usable(layout, allow_root=module.params["allow_root"], probe=probe)
+    elif not module.check_mode and not os.path.isdir(layout.server):
+        hint = "Set the account up first, with the playbook hpc.jupyter.setup"
+        raise HpcJupyterError(f"{layout.server} is not there. {hint}")
+
+
+def _facts(params: dict[str, Any]) -> dict[str, str]:
+    names = ("account", "cluster", "scheduler", "detach", "tls", "idle_limit_seconds")
+    return {name: str(params[name]) for name in names}
+
+
+def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    """What is told of the certificate as it is now."""
+    if not params["certificate"]:
+        return {}
+    pair = certificate.Pair(layout.server)
+    found = {"path": pair.certificate, "fingerprint": certificate.fingerprint(pair)}
+    return {"certificate": {**found, "certificate": certificate.text(pair)}}
+
+
+def _certificate(params: dict[str, Any], layout: Layout, result: dict[str, Any]) -> list[Change]:
+    step, days, pair = params["certificate"], params["days"], certificate.Pair(layout.server)
+    before = certificate.fingerprint(pair)
+    if step in ("look", "sign"):
+        problem = result["problem"] = certificate.problem(pair, renew_days=_renew_days(params))
+        make = partial(certificate.make, pair, days=days)
+        return [certificate.change(pair, before, problem, make)] if step == "sign" and problem else []
+    if step == "request":
+        return [Change(pair.next_key, "", "# a new key\n", lambda: result.update(request=certificate.request(pair)))]
+    make = partial(certificate.install, pair, params["certificate_pem"])
+    return [certificate.change(pair, before, "", make)] if step == "install" else []
+
+
+def _renew_days(params: dict[str, Any]) -> int:
+    given = params["renew_days"]
+    return min(30, int(params["days"]) // 3) if given is None else int(given)
+
+
+def _reverse_key(module: AnsibleModule, layout: Layout, *, look: bool) -> list[Change]:
+    """Where it is not needed, what goes wrong with it is only said."""
+    wanted = module.params["reverse_key"]
+    if not wanted:
+        return []
+    try:
+        planned = reverse_key.plan(layout, cluster=module.params["cluster"], present=wanted != "absent")
+        if not look:
+            changes.apply(planned)
+    except (HpcJupyterError, OSError) as error:
+        if wanted == "needed":
+            raise
+        module.warn(f"route reverse will not work: {error}")
+        return []
+    return planned
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ extends_documentation_fragment:
   - hpc.jupyter.changes
 attributes:
   action:
-    description: Signs on the controller; what happens on the account is M(hpc.jupyter.account_certificate).
+    description: Signs on the controller; what happens on the account is M(hpc.jupyter.account).
     support: full
   diff_mode:
     description: Shows the certificate's fingerprint and why it changes, never a key.
 options:
-  directory:
-    description: The directory of both files on the account, which must belong to the account alone.
+  root:
+    description: The account's directory. Both files are in C(server) there.
     type: str
     required: true
   days:
@@ -49,7 +49,7 @@ options:
 EXAMPLES = r"""
 - name: Provide the certificate
   hpc.jupyter.certificate:
-    directory: ~/.local/share/hpc-jupyter/cori/server
+    root: ~/.local/share/hpc-jupyter/cori
 """
 
 RETURN = r"""

@@ -13,15 +13,26 @@ version_added: 0.1.0
 description:
   - Makes, upgrades or repairs a virtual environment with JupyterLab from a lock file with hashes, or checks one that is
     there.
-  - Gives the script that a job sources to get at it, after that script has been tried on this host.
+  - Writes C(environment.sh), the script that a job sources to get at it, after that script has been tried on this host.
+  - Registers kernels of the account's other environments for sessions of this collection, and only for them. Each must
+    have C(ipykernel); that is tried out. The person's own kernels, below C(~/.local/share/jupyter), are not touched.
   - An environment that this module did not make is never changed.
+  - Refuses an account on which sessions cannot or should not run, before anything is changed.
 author: The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
 attributes:
   diff_mode:
-    description: Shows of what the environment is and would be made.
+    description: Shows of what the environment is and would be made, and each file that would change.
 options:
+  root:
+    description: The account's directory, absolute or starting with C(~/), which is the home directory.
+    type: str
+    required: true
+  allow_root:
+    description: Whether the user root is accepted, as on one's own machine.
+    type: bool
+    default: false
   kind:
     description:
       - V(venv) makes one; V(existing) uses what is at O(path); V(module) uses the C(jupyter) that O(modules) bring;
@@ -33,6 +44,7 @@ options:
     description:
       - The environment's directory, or for V(existing) its C(jupyter) program; a leading C(~) is the home directory.
       - For V(conda) the environment's name or, if there is a slash in it, its directory. If empty, V(base).
+      - For V(venv), if empty, C(venv) in O(root).
     type: path
     default: ""
   modules:
@@ -57,10 +69,6 @@ options:
     type: list
     elements: str
     default: []
-  wrapper:
-    description: Where RV(wrapper) will be. Only for V(command).
-    type: path
-    default: ""
   packages:
     description: The person's own packages, as pip takes them.
     type: list
@@ -85,31 +93,56 @@ options:
     type: bool
     default: false
   lock:
-    description: The lock file on the account. It may be missing in check mode.
-    type: path
-  lock_sha256:
-    description: The SHA-256 that O(lock) must have.
+    description: The text of the lock file with hashes.
     type: str
   uv_lock:
     description: The text of a lock file with hashes that lists uv, for accounts that have none.
     type: str
+  kernels:
+    description: The kernels that sessions shall have beside those of this environment; others of ours are removed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The kernel's name, in small letters.
+        type: str
+        required: true
+      path:
+        description: The environment's directory, absolute or starting with C(~/). Its Python is C(bin/python) there.
+        type: str
+      python:
+        description: The environment's Python, instead of O(kernels[].path).
+        type: str
+      display_name:
+        description: What Jupyter shows. If empty, the name.
+        type: str
 """
 
 EXAMPLES = r"""
 - name: Use the JupyterLab that the site installed
   hpc.jupyter.environment:
+    root: ~/.local/share/hpc-jupyter/cori
     kind: existing
     path: /opt/jupyter
+    kernels:
+      - name: thesis
+        path: ~/envs/thesis
 
 - name: Use the JupyterLab of a container
   hpc.jupyter.environment:
+    root: ~/.local/share/hpc-jupyter/cori
     kind: command
     command: [apptainer, exec, --nv, /opt/images/lab.sif]
     modules: [apptainer]
-    wrapper: ~/.local/share/hpc-jupyter/cori/environment-python
 """
 
 RETURN = r"""
+root:
+  description: The account's directory, as an absolute path.
+  returned: success
+  type: str
+  sample: /home/alice/.local/share/hpc-jupyter/cori
 environment:
   description: Where it is. In check mode, where it would be. Empty where only the job finds out.
   returned: success
@@ -127,14 +160,6 @@ environment:
     versions:
       description: The versions of the packages that matter for security; empty if it is not there yet.
       type: dict
-script:
-  description: The text of the script that a job sources to get at it.
-  returned: success
-  type: str
-wrapper:
-  description: The text of the script that stands for its Python, for O(kind=command), else empty.
-  returned: success
-  type: str
 action:
   description: What was done, or in check mode would be.
   returned: success
@@ -147,16 +172,35 @@ reasons:
   elements: str
 """
 
+import hashlib
 import os
 from dataclasses import asdict, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import activation, environment, packages
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    account,
+    activation,
+    changes,
+    environment,
+    kernels,
+    packages,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
+from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
+_KERNEL = {
+    "name": {"type": "str", "required": True},
+    "path": {"type": "str"},
+    "python": {"type": "str"},
+    "display_name": {"type": "str"},
+}
 ARGUMENTS = {
+    "root": {"type": "str", "required": True},
+    "allow_root": {"type": "bool", "default": False},
     "kind": {"type": "str", "choices": list(activation.KINDS), "default": "venv"},
     "path": {"type": "path", "default": ""},
     "modules": {"type": "list", "elements": "str", "default": []},
@@ -164,34 +208,56 @@ ARGUMENTS = {
     "prologue": {"type": "str", "default": ""},
     "conda": {"type": "path", "default": ""},
     "command": {"type": "list", "elements": "str", "default": []},
-    "wrapper": {"type": "path", "default": ""},
     "packages": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str", "default": ""},
     "wheelhouse": {"type": "path", "default": ""},
     "debugger": {"type": "bool", "default": False},
     "allow_old": {"type": "bool", "default": False},
-    "lock": {"type": "path"},
-    "lock_sha256": {"type": "str"},
+    # no secret, but too long for the account's system log
+    "lock": {"type": "str", "no_log": True},
     "uv_lock": {"type": "str"},
+    "kernels": {"type": "list", "elements": "dict", "default": [], "options": _KERNEL},
 }
 
 
 def main() -> None:
-    """Check or make the environment."""
+    """Check or make the environment, and say to the job where it is."""
     module = AnsibleModule(
-        argument_spec=ARGUMENTS,
-        required_if=[("kind", "venv", ("path", "lock", "lock_sha256", "uv_lock")), ("kind", "command", ("wrapper",))],
-        supports_check_mode=True,
+        argument_spec=ARGUMENTS, required_if=[("kind", "venv", ("lock", "uv_lock"))], supports_check_mode=True
     )
     try:
-        wanted = _activation(module.params)
-        activation.check(wanted)
-        module.exit_json(**(_venv(module, wanted) if wanted.kind == activation.VENV else _found(module, wanted)))
+        module.exit_json(**_run(module))
     except (HpcJupyterError, OSError) as error:
         module.fail_json(msg=str(error))
 
 
-def _activation(params: dict[str, Any]) -> Activation:
+def _run(module: AnsibleModule) -> dict[str, Any]:
+    layout = account.layout(module.params["root"])
+    account.check_usable(layout, allow_root=module.params["allow_root"], probe=not module.check_mode)
+    wanted = _activation(module.params, layout)
+    activation.check(wanted)
+    # The kernels first: they are quick, and what is wrong with them should not be said only after a minute.
+    before = _do(module, [*account.directories(layout, sessions=False), *_kernels(module, layout)])
+    wanted, done = _venv(module, layout, wanted) if wanted.kind == activation.VENV else _found(module, wanted)
+    after = _do(module, _scripts(layout, wanted))
+    diff = [*changes.diff(before), *done.pop("diff"), *changes.diff(after)]
+    return {**done, "changed": bool(before or after) or done["changed"], "root": layout.root, "diff": diff}
+
+
+def _do(module: AnsibleModule, planned: list[Change]) -> list[Change]:
+    if not module.check_mode:
+        changes.apply(planned)
+    return planned
+
+
+def _kernels(module: AnsibleModule, layout: Layout) -> list[Change]:
+    wanted = kernels.build(module.params["kernels"])
+    for kernel in wanted:
+        kernels.verify(kernel)
+    return kernels.plan(layout, wanted)
+
+
+def _activation(params: dict[str, Any], layout: Layout) -> Activation:
     conda = params["kind"] == activation.CONDA
     return Activation(
         kind=params["kind"],
@@ -202,31 +268,35 @@ def _activation(params: dict[str, Any]) -> Activation:
         conda=params["conda"],
         name=(params["path"] or "base") if conda else "",
         command=activation.at_home(params["command"]),
-        wrapper=params["wrapper"],
+        wrapper=layout.environment_python,
         allow_old=params["allow_old"],
     )
 
 
-def _found(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
+def _found(module: AnsibleModule, wanted: Activation) -> tuple[Activation, dict[str, Any]]:
     if wanted.kind == activation.EXISTING:
         found = environment.existing(module.params["path"], wanted)
+        wanted = replace(wanted, python=found.python, bin=found.bin)
     else:
         found = environment.activated(wanted)
     for text in found.warnings:
         module.warn(text)
-    done = {"changed": False, "action": environment.NOTHING, "reasons": []}
-    return {**done, **_scripts(wanted, found), "environment": _facts(found)}
+    done = {"changed": False, "action": environment.NOTHING, "reasons": [], "diff": []}
+    return wanted, {**done, "environment": _facts(found)}
 
 
-def _scripts(wanted: Activation, found: environment.Environment) -> dict[str, object]:
-    if wanted.kind in (activation.VENV, activation.EXISTING):
-        wanted = replace(wanted, python=found.python, bin=found.bin)
-    wrapper = activation.wrapper_text(wanted) if wanted.kind == activation.COMMAND else ""
-    return {"script": activation.render(wanted), "wrapper": wrapper}
+def _scripts(layout: Layout, wanted: Activation) -> list[Change]:
+    """``environment.sh``, and for a command the script that stands for its Python."""
+    wrapper: list[Change] = []
+    if wanted.kind == activation.COMMAND:
+        wrapper = changes.file(wanted.wrapper, activation.wrapper_text(wanted), bits=0o700)
+    return [*wrapper, *changes.file(layout.environment_script, activation.render(wanted))]
 
 
-def _venv(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
-    target = packages.Target(_prefix(module.params["path"]), _wheelhouse(module.params["wheelhouse"]))
+def _venv(module: AnsibleModule, layout: Layout, wanted: Activation) -> tuple[Activation, dict[str, Any]]:
+    prefix = _prefix(module.params["path"] or os.path.join(layout.root, "venv"))
+    target = packages.Target(prefix, _wheelhouse(module.params["wheelhouse"]))
+    wanted = replace(wanted, python=target.python, bin=os.path.dirname(target.python))
     wish = _wish(module)
     if wish.debugger:
         module.warn(environment.DEBUGGER.format(name=target.prefix))
@@ -234,20 +304,26 @@ def _venv(module: AnsibleModule, wanted: Activation) -> dict[str, object]:
     decided = environment.plan(wish, found, prefix=target.prefix)
     base = environment.base_python(decided, wish, found)
     if wanted.does_more:
-        activation.try_out(replace(wanted, python=target.python, bin=os.path.dirname(target.python)))
+        activation.try_out(wanted)
     if decided.action == environment.NOTHING or module.check_mode:
         final = environment.promised(target.prefix, found)
     else:
-        locks = {"lock": module.params["lock"], "uv_lock": module.params["uv_lock"]}
+        locks = {"lock": _lock(module, layout), "uv_lock": module.params["uv_lock"]}
         final = environment.make(decided, wish, target, base=base, allow_old=wanted.allow_old, **locks)
-    return {
+    return wanted, {
         "changed": decided.action != environment.NOTHING,
         "action": decided.action,
         "reasons": decided.reasons,
         "environment": _facts(final),
-        **_scripts(wanted, final),
-        "diff": _diff(target.prefix, wish, found, decided, base=base),
+        "diff": [_diff(target.prefix, wish, found, decided, base=base)],
     }
+
+
+def _lock(module: AnsibleModule, layout: Layout) -> str:
+    """Where the installer finds the lock file."""
+    path = os.path.join(layout.root, "requirements.txt")
+    write_private(path, module.params["lock"].encode())
+    return path
 
 
 def _wish(module: AnsibleModule) -> environment.Wish:
@@ -255,7 +331,7 @@ def _wish(module: AnsibleModule) -> environment.Wish:
     module.no_log_values.update(packages.secrets(module.params["packages"]))
     packages.check_packages(module.params["packages"])
     return environment.Wish(
-        lock_sha256=module.params["lock_sha256"],
+        lock_sha256=hashlib.sha256(module.params["lock"].encode()).hexdigest(),
         packages=tuple(module.params["packages"]),
         python=module.params["python"],
         debugger=module.params["debugger"],

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import unicodedata
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
@@ -22,6 +25,9 @@ MEMORY_KIB, PASSES, LANES = 10240, 10, 8
 
 _ARGON2ID = re.compile(
     r"\$argon2id\$v=19\$m=[1-9][0-9]{0,8},t=[1-9][0-9]{0,8},p=[1-9][0-9]{0,8}\$(?P<salt>[A-Za-z0-9+/]+)\$(?P<sum>[A-Za-z0-9+/]+)"
+)
+_SETTINGS = re.compile(
+    rf"\$argon2id\$v=19\$m={MEMORY_KIB},t={PASSES},p={LANES}\$(?P<salt>[A-Za-z0-9+/]{{11,86}})"
 )
 _SUM_LENGTHS = (22, 32, 43, 64, 86)
 """Characters of 16, 24, 32, 48 and 64 bytes; anything else was cut off."""
@@ -86,13 +92,24 @@ def has_outer_space(password: str) -> bool:
     return password != password.strip()
 
 
-def password_hash(password: object, existing: str = "") -> str:
-    """The hash of ``password`` as Jupyter checks it: one in the text ``existing`` if that verifies, else a new one."""
+def password_hash(password: object, known: Mapping[str, Any] | None = None) -> str:
+    """The hash of ``password`` as Jupyter checks it: the one that the account told of, if that fits, or a new one."""
     checked = check_password(password)
-    for match in _ARGON2ID.finditer(existing):
-        if verify(checked, PREFIX + match.group()):
-            return PREFIX + match.group()
-    return make(checked)
+    return (_kept(checked, known) if known else "") or make(checked)
+
+
+def _kept(password: str, known: Mapping[str, Any]) -> str:
+    """The hash in use, made again with its salt; empty if it is another password's, or not one that is made here."""
+    from argon2.low_level import Type, hash_secret
+
+    match = _SETTINGS.fullmatch(known["settings"])
+    if match is None or known["bytes"] not in (16, 32):
+        return ""
+    salt = base64.b64decode(match["salt"] + "=" * (-len(match["salt"]) % 4))
+    costs = {"memory_cost": MEMORY_KIB, "time_cost": PASSES, "parallelism": LANES}
+    made = hash_secret(password.encode(), salt, **costs, hash_len=known["bytes"], type=Type.ID)
+    hashed = PREFIX + made.decode("ascii")
+    return hashed if hashlib.sha256(hashed.encode()).hexdigest() == known["sha256"] else ""
 
 
 def make(password: str) -> str:
@@ -107,16 +124,6 @@ def make(password: str) -> str:
             return PREFIX + str(hasher.hash(password))
         except (ImportError, AttributeError):
             return PREFIX + _argon2_cffi().hash(password)
-
-
-def verify(password: str, hashed: str) -> bool:
-    """Whether ``password`` is the one of ``hashed``, decided as Jupyter does."""
-    from argon2.exceptions import Argon2Error, InvalidHash
-
-    try:
-        return bool(_argon2_cffi().verify(hashed[len(PREFIX):], password))
-    except (Argon2Error, InvalidHash):
-        return False
 
 
 def _argon2_cffi() -> PasswordHasher:

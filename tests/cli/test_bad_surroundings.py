@@ -12,14 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.filter import password_hash as filters
 from ansible_collections.hpc.jupyter.plugins.module_utils import jupyter, node, request, session, verbs
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, RecordError, SubmitUnclear
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name, slurm
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import password, ssh_config
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh_config
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
 
@@ -100,19 +99,6 @@ def test_a_state_directory_leaves_room_for_sockets(environment: dict[str, str], 
     )
     with pytest.raises(BadInput):
         ssh_config.check_directory(place)
-
-
-@pytest.mark.rows("B31")
-def test_a_space_around_a_password_is_kept_with_a_warning(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")
-    made = filters.password_hash(" correct horse battery ")
-    assert password.verify(" correct horse battery ", made)
-    assert not password.verify("correct horse battery", made)
-    warned = " ".join(capfd.readouterr().err.split())
-    assert "jupyter_server_password begins or ends with a space: type it at the login too" in warned
-    assert "horse" not in warned
 
 
 @pytest.mark.rows("B33")

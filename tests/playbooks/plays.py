@@ -37,10 +37,11 @@ class Played:
 
 @dataclass(frozen=True)
 class Turn:
-    """How one of several plays in one run ended: how many tasks changed something, and what was shown after it."""
+    """How one of several plays in one run ended: how many tasks changed something, what was shown after it, and all."""
 
     changed: int
     shown: str
+    out: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,21 @@ class Home:
         done = self.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
         assert done.code == 0, done.out
         turns = [text.partition("\nPLAY RECAP ")[0] for text in done.out.split("\nPLAY [turn] ")[1:]]
-        return [Turn(len(re.findall(r"^changed: ", text, re.M)), _told(text)) for text in turns]
+        return [Turn(len(re.findall(r"^changed: ", text, re.M)), _told(text), text) for text in turns]
+
+    def refusals(
+        self, role: str, *variables: Mapping[str, object], options: Sequence[str] = ()
+    ) -> tuple[list[str], str]:
+        """What one run of Ansible says of each of these, all of which a role refuses, and all that it shows."""
+        include = {"ansible.builtin.include_role": {"name": f"hpc.jupyter.{role}"}}
+        say = {"name": "refused", "ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
+        tasks = [{"block": [{**include, "vars": dict(each)}], "rescue": [say]} for each in variables]
+        playbook = self.path.parent / f"{role}-refused.yml"
+        playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        run = self.play(str(playbook), *options, ansible_python_interpreter="{{ ansible_playbook_python }}")
+        said = [_told(text.partition("\n}")[0] + "}") for text in run.out.split("\nTASK [refused] ")[1:]]
+        assert len(said) == len(variables), run.out
+        return said, run.out
 
     def environment(self) -> dict[str, str]:
         """The environment in which it runs."""

@@ -60,27 +60,6 @@ def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
     assert not home.root.exists()
 
 
-@pytest.mark.parametrize("playbook", ["onboard.yml", "offboard.yml"])
-def test_a_misspelt_variable_is_refused(home: Home, playbook: str) -> None:
-    played = home.play(playbook, jupyter_access_kye="x")
-    assert played.code != 0
-    assert "jupyter_access_kye: is not a variable of the roles. Did you mean jupyter_access_key?" in played.out
-    assert not home.root.exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "code"), [((), 2), (("-l", NAME), 0), (("-e", "jupyter_access_all=true"), 0), (("--check",), 0)]
-)
-def test_removing_several_accounts_has_to_be_asked_for(home: Home, options: tuple[str, ...], code: int) -> None:
-    several = home.path.parent / "several.yml"
-    several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": {"ansible_connection": "local"}}}}))
-    played = home.play("offboard.yml", "-i", str(several), *options)
-    assert played.code == code, played.out
-    assert (
-        "this would remove 2 accounts with their sessions: name one (-l ACCOUNT), or add -e jupyter_access_all=true"
-    ) in played.out or code == 0
-
-
 def test_an_account_that_cannot_be_reached_is_forgotten_here_alone(home: Home) -> None:
     assert home.play("onboard.yml", **_existing()).code == 0
     state = home.path / ".local/state/hpc-jupyter" / NAME

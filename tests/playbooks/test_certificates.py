@@ -112,7 +112,7 @@ def test_an_account_that_was_never_set_up_says_so(tmp_path: Path) -> None:
 
 
 def test_how_long_a_certificate_can_be_good_is_checked_on_the_account(home: Home) -> None:
-    """By its module, account_certificate: the playbook that renews has no preflight of the role's."""
+    """By the module account: the playbook that renews has no preflight of the role's."""
     played = renew(home, "--check", jupyter_server_certificate_days=4000)
     assert played.code == 2
     assert "jupyter_server_certificate_days: 4000 is not between 1 and 3650" in played.out

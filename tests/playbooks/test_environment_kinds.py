@@ -13,7 +13,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.jupyter_env import jupyter_python
 from tests.playbooks.plays import Home
@@ -169,16 +168,9 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
 def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What one run of Ansible says of each of them, none of which may leave a trace."""
     home = _make_home(tmp_path_factory.mktemp("refused"))
-    role = {"ansible.builtin.include_role": {"name": "hpc.jupyter.jupyter_environment"}}
-    say = {"name": "refused", "ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
-    tasks = [{"block": [{**role, "vars": _kind(home, kind, **more)}], "rescue": [say]} for kind, more, _ in REFUSED]
-    playbook = home.path.parent / "refused.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-    run = home.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
+    said, _shown = home.refusals("jupyter_environment", *(_kind(home, kind, **more) for kind, more, _ in REFUSED))
     assert not (home.root / "environment.sh").exists()
-    said = run.out.split("\nTASK [refused] ")[1:]
-    assert len(said) == len(REFUSED), run.out
-    return [json.loads(text.partition(" => ")[2].partition("\n}")[0] + "}")["msg"] for text in said]
+    return said
 
 
 @pytest.mark.rows("T23")

@@ -55,32 +55,3 @@ def test_a_session_that_does_not_run_cannot_be_restarted(tmp_path: Path) -> None
     told = answer(home, "session", **ACCOUNT, state="restarted")
     assert (told["msg"], told["kind"]) == (
         "session default of me@local has no Jupyter to start anew: there is no such session", "no_session")
-
-
-def test_the_key_of_the_way_back_and_its_line_are_made_once_and_taken_away(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    (home.path / "root").mkdir(parents=True)
-    keys = home.path / ".ssh" / "authorized_keys"
-    wanted = {"root": "~/root", "cluster": "cori"}
-    made = answer(home, "reverse_key", **wanted)
-    line = keys.read_text()
-    assert made["changed"] is True
-    assert line == (
-        f'restrict,port-forwarding,permitopen="127.0.0.1:1",command="exit 1" {made["public_key"]} '
-        "hpc-jupyter-reverse-cori\n"
-    )
-    keys.write_text(f"ssh-rsa AAAAmine me\n{line}")
-    assert answer(home, "reverse_key", **wanted)["changed"] is False
-    assert answer(home, "reverse_key", **wanted, state="absent")["changed"] is True
-    assert keys.read_text() == "ssh-rsa AAAAmine me\n"
-    assert not list((home.path / "root").iterdir())
-    assert answer(home, "reverse_key", **wanted, state="absent")["changed"] is False
-
-
-def test_account_command_installs_itself_once(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    home.path.mkdir()
-    path = home.path / "hpc-session"
-    assert answer(home, "account_command", path=str(path))["changed"] is True
-    assert path.read_bytes().startswith(b"#!/")
-    assert answer(home, "account_command", path=str(path))["changed"] is False

@@ -89,11 +89,17 @@ def test_the_password_in_a_packages_address_is_never_shown(home: Home, package: 
     assert "canary-pw" not in played.out
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_a_misspelt_session_variable_is_refused(home: Home, entry: str) -> None:
-    played = home.play(f"{entry}.yml", jupyter_session_tmie="1:00:00")
-    assert played.code != 0
-    assert "jupyter_session_tmie: is not a variable of the roles. Did you mean jupyter_session_time?" in played.out
+def test_a_misspelt_variable_of_any_role_is_refused(home: Home) -> None:
+    """By the first task, which is the same in all playbooks but for those that first count the accounts."""
+    for playbook in (ROOT / "playbooks").glob("*.yml"):
+        [play] = yaml.safe_load(playbook.read_text())
+        first = next(task for task in play["tasks"] if "ansible.builtin.assert" not in task)
+        assert "hpc.jupyter.connect" in first, playbook
+    for name, close in (("jupyter_session_tmie", "jupyter_session_time"), ("jupyter_access_kye", "jupyter_access_key")):
+        played = home.play("onboard.yml", **{name: "1:00:00"})
+        assert played.code != 0
+        assert f"{name}: is not a variable of the roles. Did you mean {close}?" in played.out
+    assert not home.root.exists()
 
 
 def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home) -> None:
@@ -101,16 +107,14 @@ def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home
     assert played.code != 0
     assert "'notebok' is not one of lab, notebook, nbclassic. Did you mean notebook?" in played.out
     assert "TASK [hpc.jupyter.jupyter_session" not in played.out
-    refused = home.play("launch.yml", hpc_detach="tmuxx")
-    assert "hpc_detach: 'tmuxx' is not one of setsid, tmux, screen. Did you mean tmux?" in refused.out
-    refused = home.play("launch.yml", jupyter_session_idle_seconds="soon")
-    assert "jupyter_session_idle_seconds: 'soon' is not allowed. Write a number of seconds" in refused.out
 
 
 WRITTEN = {
     "jupyter_session_tmie: '1:00:00'": "jupyter_session_tmie: is not a variable of the roles. Did you mean",
     "jupyter_session_time: 2:00:00": "jupyter_session_time: 2:00:00 is not a decimal number; YAML reads it as 7200.",
     "jupyter_session_memory: 10 GB": "jupyter_session_memory: '10 GB' is not allowed. Write a number and K, M, G or T",
+    "hpc_detach: tmuxx": "hpc_detach: 'tmuxx' is not one of setsid, tmux, screen. Did you mean tmux?",
+    "jupyter_session_idle_seconds: soon": "jupyter_session_idle_seconds: 'soon' is not allowed. Write a number of sec",
     "jupyter_environment_purge: maybe": "jupyter_environment_purge: 'maybe' is not true or false",
     "jupyter_server_password: canary-Zq7 battery": "jupyter_server_password: is in clear in FILE, which others can",
     'jupyter_session_directory: "{{ later.stdout }}"': "",
@@ -157,21 +161,34 @@ def test_a_setup_that_was_cut_off_does_not_look_complete(home: Home) -> None:
     assert not (home.root / "account.json").exists()
 
 
-@pytest.mark.parametrize(("playbook", "words"), [
-    ("stop.yml", "this would stop sessions of 2 accounts, and what is not saved in them is lost"),
-    ("restart.yml", "this would restart sessions of 2 accounts, and what is in their kernels is lost"),
-])
-@pytest.mark.parametrize(
-    ("options", "code"),
-    [((), 2), (("-l", NAME), 0), (("-e", "jupyter_session_all=true"), 0), (("--check",), 0)],
-)
-def test_what_ends_kernels_of_several_accounts_has_to_be_asked_for(
-    home: Home, options: tuple[str, ...], code: int, playbook: str, words: str
-) -> None:
-    facts = {"ansible_connection": "local"}
+ASKED = {
+    "stop.yml": (
+        "jupyter_session_all", "this would stop sessions of 2 accounts, and what is not saved in them is lost"),
+    "restart.yml": (
+        "jupyter_session_all", "this would restart sessions of 2 accounts, and what is in their kernels is lost"),
+    "offboard.yml": ("jupyter_access_all", "this would remove 2 accounts with their sessions"),
+}  # fmt: skip
+
+
+def _with_two_accounts(home: Home, playbook: str, *options: str) -> Played:
     several = home.path.parent / "several.yml"
-    several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": facts}}}))
-    played = home.play(playbook, "-i", str(several), *options)
-    assert (f"{words}: name one (-l ACCOUNT), or add -e jupyter_session_all=true" in played.out) == (code != 0)
-    assert (played.code == 0) == (code == 0 and playbook == "stop.yml"), played.out
-    assert ("has no Jupyter to start anew: there is no such session" in played.out) == (code == 0 != played.code)
+    several.write_text(yaml.safe_dump({"all": {"hosts": {"you@local": {"ansible_connection": "local"}}}}))
+    return home.play(playbook, "-i", str(several), *options)
+
+
+@pytest.mark.parametrize("playbook", ASKED)
+def test_what_ends_kernels_of_several_accounts_has_to_be_asked_for(home: Home, playbook: str) -> None:
+    variable, words = ASKED[playbook]
+    refused = _with_two_accounts(home, playbook)
+    assert refused.code == 2
+    assert f"{words}: name one (-l ACCOUNT), or add -e {variable}=true" in refused.out
+    [play] = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())
+    first = play["tasks"][0]["ansible.builtin.assert"]["that"]
+    assert first == (
+        f"ansible_play_hosts_all | length == 1 or {variable} | default(false) | bool or ansible_check_mode"
+    )
+
+
+@pytest.mark.parametrize("options", [("-l", NAME), ("-e", "jupyter_session_all=true"), ("--check",)])
+def test_what_was_asked_for_is_done(home: Home, options: tuple[str, ...]) -> None:
+    assert _with_two_accounts(home, "stop.yml", *options).code == 0

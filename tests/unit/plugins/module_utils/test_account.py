@@ -10,7 +10,7 @@ import tempfile
 from typing import IO
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import account
+from ansible_collections.hpc.jupyter.plugins.module_utils import account, changes
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
@@ -23,29 +23,30 @@ def _layout(path: pathlib.Path) -> Layout:
 
 def test_a_new_account_is_made_private_and_then_left_alone(tmp_path: pathlib.Path) -> None:
     layout = _layout(tmp_path)
-    account.apply(layout, account.plan(layout, facts=FACTS))
+    changes.apply([*account.directories(layout, sessions=True), *account.facts_file(layout, FACTS)])
     for path, mode in ((layout.root, 0o700), (layout.server, 0o700), (layout.sessions, 0o700), (layout.account, 0o600)):
         assert os.stat(path).st_mode & 0o777 == mode
     with open(layout.account, encoding="utf-8") as stream:
         assert json.load(stream) == dict(FACTS, schema=1, root=layout.root, version="0.1.0")
-    assert account.plan(layout, facts=FACTS) == []
+    assert [*account.directories(layout, sessions=True), *account.facts_file(layout, FACTS)] == []
 
 
 def test_an_open_directory_is_closed(tmp_path: pathlib.Path) -> None:
     layout = _layout(tmp_path)
     os.makedirs(layout.root, mode=0o755)
     os.chmod(layout.root, 0o755)
-    changes = account.plan(layout)
-    assert changes == [account.Change(layout.root, "directory 0755", "directory 0700")]
-    account.apply(layout, changes)
-    assert account.plan(layout) == []
+    planned = account.directories(layout, sessions=False)
+    assert [(each.path, each.before, each.after) for each in planned] == [
+        (layout.root, "directory 0755", "directory 0700")
+    ]
+    changes.apply(planned)
+    assert account.directories(layout, sessions=False) == []
 
 
 def test_the_directories_alone_do_not_look_like_an_account_that_is_set_up(tmp_path: pathlib.Path) -> None:
     layout = _layout(tmp_path)
-    account.apply(layout, account.plan(layout, sessions=True))
+    changes.apply(account.directories(layout, sessions=True))
     assert sorted(os.listdir(layout.root)) == ["server", "sessions"]
-    assert [change.path for change in account.plan(layout, facts=FACTS)] == [layout.account]
 
 
 @pytest.mark.parametrize(("root", "problem"), [("", "is empty"), ("work", "'work' is relative")])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import kernels
+from ansible_collections.hpc.jupyter.plugins.module_utils import changes, kernels
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
@@ -67,7 +67,7 @@ def test_the_directory_holds_what_is_asked_for_and_nothing_else(tmp_path: Path) 
     layout = Layout(str(tmp_path))
     one, two = kernels.Kernel("one", "/opt/o$ne/bin/python", "One"), kernels.Kernel("two", "/two/bin/python", "Two")
     assert kernels.plan(layout, []) == []
-    kernels.apply(layout, kernels.plan(layout, [one, two]))
+    changes.apply(kernels.plan(layout, [one, two]))
     assert kernels.plan(layout, [one, two]) == []
     spec = tmp_path / "kernels/one/kernel.json"
     assert stat.S_IMODE(spec.stat().st_mode) == 0o600
@@ -78,5 +78,5 @@ def test_the_directory_holds_what_is_asked_for_and_nothing_else(tmp_path: Path) 
     }
     changed = kernels.plan(layout, [two])
     assert [(change.path, change.after) for change in changed] == [(str(spec), "")]
-    kernels.apply(layout, changed)
+    changes.apply(changed)
     assert os.listdir(layout.kernels) == ["two"]

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import changes, reverse_key
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+
+
+def _do(layout: Layout, *, present: bool = True) -> list[str]:
+    """What was done, as the diff shows it."""
+    planned = reverse_key.plan(layout, cluster="cori", present=present)
+    changes.apply(planned)
+    return [f"{change.before}>{change.after}" for change in planned]
+
+
+def test_the_key_of_the_way_back_and_its_line_are_made_once_and_taken_away(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layout, keys = Layout(str(tmp_path / "root")), tmp_path / ".ssh" / "authorized_keys"
+    (tmp_path / "root").mkdir()
+    assert _do(layout) == ["># a new key\n"]
+    line = keys.read_text()
+    public = reverse_key.public_key(layout.reverse_key)
+    assert line == (
+        f'restrict,port-forwarding,permitopen="127.0.0.1:1",command="exit 1" {public} hpc-jupyter-reverse-cori\n'
+    )
+    keys.write_text(f"ssh-rsa AAAAmine me\n{line}")
+    assert _do(layout) == []
+    keys.write_text("ssh-rsa AAAAmine me\n")
+    assert _do(layout) == [f">{line}"]
+    assert _do(layout, present=False) == [f"{line}>"]
+    assert keys.read_text() == "ssh-rsa AAAAmine me\n"
+    assert not list((tmp_path / "root").iterdir())
+    assert _do(layout, present=False) == []
+
+
+def test_a_key_that_others_could_read_is_made_anew(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layout = Layout(str(tmp_path))
+    _do(layout)
+    before = (tmp_path / "reverse_key.pub").read_text()
+    (tmp_path / "reverse_key").chmod(0o644)
+    assert _do(layout) == ["># a new key\n"]
+    assert (tmp_path / "reverse_key.pub").read_text() != before

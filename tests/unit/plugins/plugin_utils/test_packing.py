@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils import archive, changes, layout, program
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing
+
+ENTRY = "ansible_collections.hpc.jupyter.plugins.module_utils"
+
+
+def _plan(path: pathlib.Path) -> list[changes.Change]:
+    return program.plan(str(path), sha256=packing.sha256(), packed=packing.packed())
+
+
+def test_the_same_code_gives_the_same_bytes() -> None:
+    before = packing.sha256()
+    packing.body.cache_clear()
+    assert packing.sha256() == before == hashlib.sha256(packing.body()).hexdigest()
+
+
+def test_the_program_is_installed_once_and_its_release_can_be_read(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "hpc-session"
+    assert archive.version(str(path)) == ""
+    [change] = _plan(path)
+    assert (change.before, change.after) == ("", f"hpc.jupyter {layout.VERSION} {packing.sha256()} 0755\n")
+    change.make()
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert archive.version(str(path)) == f"hpc.jupyter {layout.VERSION}"
+    assert _plan(path) == []
+
+
+@pytest.mark.parametrize("damage", [b"not an archive", b"#!/bin/sh\n"])
+def test_a_program_that_is_another_one_is_replaced(tmp_path: pathlib.Path, damage: bytes) -> None:
+    path = tmp_path / "hpc-session"
+    path.write_bytes(damage)
+    assert archive.version(str(path)) == ""
+    [change] = _plan(path)
+    assert change.before.startswith("something else ")
+    change.make()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(_plan(path)) == 1
+
+
+def test_it_needs_nothing_but_itself(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "hpc-session"
+    changes.apply(_plan(path))
+    load = f"import sys; sys.path.insert(0, {str(path)!r}); from {ENTRY} import session; print(session.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", load], stdout=subprocess.PIPE, check=True, timeout=60, cwd=os.path.sep,
+    )
+    assert done.stdout.decode().startswith(str(path))
+
+
+def test_a_link_is_made_only_where_nothing_else_is(tmp_path: pathlib.Path) -> None:
+    path, link = tmp_path / "hpc-session", tmp_path / "bin" / "hpc-session"
+    path.touch()
+    changes.apply(program.link(str(link), str(path)))
+    assert link.resolve() == path
+    assert program.link(str(link), str(path)) == []
+    path.rename(tmp_path / "elsewhere")
+    assert len(program.link(str(link), str(tmp_path / "elsewhere"))) == 1
+    link.unlink()
+    link.write_text("somebody's")
+    assert program.link(str(link), str(path)) == []
