@@ -34,7 +34,7 @@ class AccountAction(ActionBase):  # type: ignore[misc]  # ansible carries no typ
         except BadInput as error:
             raise AnsibleActionFail(str(error.at(place(error.field, origins(_ours(variables)))))) from None
         except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from None
+            raise AnsibleActionFail(str(error), result={"kind": getattr(error, "cause", "")}) from None
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise NotImplementedError

@@ -185,7 +185,7 @@ class Asked:
 def lets_in(cluster: Cluster, *, index: int, asked: Asked, key_only: bool = False) -> bool:
     """Whether the hop at ``index`` lets us in; with ``key_only``, without a password at this hop."""
     options = ["-o", "PreferredAuthentications=publickey,gssapi-with-mic,hostbased"] if key_only else []
-    done = _ssh(cluster, index=index, asked=asked, options=options, script="exit 0\n")
+    done = to_hop(cluster, index=index, asked=asked, options=options, script="exit 0\n")
     return len(_LET_IN.findall(done.stderr)) > index
 
 
@@ -193,14 +193,15 @@ def on_gateway(cluster: Cluster, argv: Sequence[str], *, index: int, asked: Aske
     """What a command prints on a gateway; empty if the gateway runs no commands."""
     nonce = secrets.token_hex(16)
     script = f"printf '\\n%s begin\\n' {nonce}\n{shlex.join(argv)} </dev/null\nprintf '\\n%s end\\n' {nonce}\nexit 0\n"
-    done = _ssh(cluster, index=index, asked=asked, options=[], script=script)
+    done = to_hop(cluster, index=index, asked=asked, options=[], script=script)
     found = re.search(rf"{nonce} begin\n(.*)\n{nonce} end\n", done.stdout, re.DOTALL)
     return found[1] if found else ""
 
 
-def _ssh(
-    cluster: Cluster, *, index: int, asked: Asked, options: list[str], script: str
+def to_hop(
+    cluster: Cluster, *, index: int, asked: Asked, options: Sequence[str], script: str
 ) -> subprocess.CompletedProcess[str]:
+    """Run ``script`` on the hop at ``index``, over a connection of its own; ``options`` win over the configuration."""
     alias = cluster.name if index == len(hops(cluster)) - 1 else gateway_alias(cluster, index)
     alone = ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ClearAllForwardings=yes"]
     argv = ["ssh", "-T", "-F", asked.config, *alone, *options, "--", alias, "exec /bin/sh -s"]

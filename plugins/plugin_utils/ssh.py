@@ -30,8 +30,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import fir
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = [
-    "Answer", "ConnectFailed", "close_master", "end_former", "explain", "master_alive", "master_pid", "open_master",
-    "run_remote",
+    "Answer", "ConnectFailed", "asking_environment", "close_master", "end_former", "explain", "master_alive",
+    "master_pid", "open_master", "run_remote",
 ]
 
 TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
@@ -95,7 +95,7 @@ def open_master(
         if not there:
             _forget(files)
         config = (files.once_config if once else files.asking_config) if askpass else files.batch_config
-        added = _environment(askpass, environment or {})
+        added = asking_environment(askpass, environment or {})
 
         def log_in(through: Sequence[str]) -> None:
             left = deadline - time.monotonic()
@@ -296,7 +296,8 @@ def _jump(cluster: Cluster, config: str) -> list[str]:
     return ["-o", f'ProxyCommand={command} 2>>"$HPC_JUPYTER_SAID"']
 
 
-def _environment(askpass: str | None, added: Mapping[str, str]) -> dict[str, str]:
+def asking_environment(askpass: str | None, added: Mapping[str, str]) -> dict[str, str]:
+    """In which ssh asks by the program ``askpass``, on the terminal that this process has."""
     if not askpass:
         return {**os.environ, **added}
     terminal = _terminal()

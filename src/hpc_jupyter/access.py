@@ -85,7 +85,7 @@ class Access:
             return ssh.open_master(
                 self.cluster,
                 self.files,
-                askpass=_askpass(self.files) if asked else None,
+                askpass=askpass(self.files) if asked else None,
                 show=_teller(progress) if asked else None,
                 timeout_seconds=_TYPING_SECONDS if asked else seconds,
                 once=once,
@@ -207,7 +207,7 @@ def _last(text: str) -> str:
     return f": {lines[-1]}" if lines else ""
 
 
-def _askpass(files: ssh_config.Files) -> str:
+def askpass(files: ssh_config.Files) -> str:
     """A program without arguments, as ssh wants it; in the account's 0700 directory."""
     path = Path(files.directory) / "askpass"
     source = Path(__file__).with_name("askpass.py")

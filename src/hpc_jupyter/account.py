@@ -275,6 +275,19 @@ def _cause(sources: Sequence[str]) -> Exception | None:
     return None
 
 
+def accounts_file(sources: Sequence[str], cluster: str) -> str:
+    """The accounts file that describes ``cluster``; empty if the inventory has it from elsewhere."""
+    from ansible.parsing.dataloader import DataLoader
+    from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
+
+    loader = DataLoader()
+    for path in (path for source in sources for path in _yaml_files(Path(source))):
+        content = loader.load_from_file(str(path))
+        if isinstance(content, Mapping) and content.get("plugin") == accounts.PLUGIN and cluster in content["clusters"]:
+            return str(path)
+    return ""
+
+
 def _yaml_files(source: Path) -> list[Path]:
     files = sorted(source.iterdir()) if source.is_dir() else [source]
     return [path for path in files if path.suffix in (".yml", ".yaml", ".json") and path.is_file()]

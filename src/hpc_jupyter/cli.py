@@ -197,6 +197,29 @@ def accounts(ctx: click.Context, /, **values: Any) -> Exit:
     return _show(context, command.run(context))
 
 
+@cli.command(
+    short_help="See a cluster's host keys, and pin those that are right.",
+    epilog=_examples("hpc-jupyter trust lab", "hpc-jupyter trust lab --write --fingerprint SHA256:…"),
+)
+@click.argument("cluster", metavar="CLUSTER")
+@click.option("--write", is_flag=True, help="Pin what is confirmed, in a file beside the lab's accounts file.")
+@click.option(
+    "--fingerprint", "fingerprints", multiple=True, metavar="SHA256:…", help="What the site told you. Can be repeated."
+)
+@decorators.common
+@click.pass_context
+def trust(ctx: click.Context, /, cluster: str, **values: Any) -> Exit:
+    """Show which host keys each hop of a cluster presents, to compare with what the site tells on another way.
+
+    For sites that publish no fingerprints: ask an admin there, or look from a place that knows the host already. No
+    key is accepted by looking. CLUSTER may be an account too, as which to pass the gateways.
+    """
+    from hpc_jupyter.commands import trust as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, cluster, write=values["write"], fingerprints=values["fingerprints"]))
+
+
 @cli.command(short_help="Log in once, for the next commands.", epilog=_examples("hpc-jupyter login alice@lab"))
 @decorators.account
 @decorators.common
@@ -242,6 +265,28 @@ def setup(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     context, variables = _context(ctx, values), parse_variables(values["variables"])
     secrets = {"jupyter_server_password": _new_password()} if values["password"] else {}
     return _show(context, command.run(context, account, variables, secrets))
+
+
+@cli.command(
+    short_help="Let your key into an account, and set it up.",
+    epilog=_examples("hpc-jupyter onboard alice@lab"),
+)
+@decorators.account
+@click.option(
+    "-e", "variables", multiple=True, metavar="KEY=VALUE", help="Set a role variable; taken literally. Can be repeated."
+)
+@decorators.common
+@click.pass_context
+def onboard(ctx: click.Context, /, account: str, **values: Any) -> Exit:
+    """Let your key into an account of yours, once, with the password or code that it asks for; then set it up.
+
+    This is what the owner of an account runs that the lab's admin cannot enter.
+    """
+    from hpc_jupyter.commands import onboard as command
+    from hpc_jupyter.options import parse_variables
+
+    context, variables = _context(ctx, values), parse_variables(values["variables"])
+    return _show(context, command.run(context, account, variables))
 
 
 @cli.command(

@@ -43,7 +43,7 @@ class Step:
 class HostResult:
     """What came of one account: the last session named, all sessions seen; why it failed, how, and in which action.
 
-    ``told`` is what modules say besides, by name: ``leftovers``, ``untold``, ``removed``, ``stopped``.
+    ``told`` is what modules say besides, by name: see ``_TOLD``.
     """
 
     account: str
@@ -312,7 +312,7 @@ class _Reader:
         return PlayResult(succeeded, dict(self._hosts), message=message, interrupted=interrupted)
 
 
-_TOLD = ("leftovers", "untold", "removed", "stopped")
+_TOLD = ("leftovers", "untold", "removed", "stopped", "asking", "notes")
 _KINDS = {
     "playbook_on_task_start": "start",
     "runner_on_ok": "ok",

@@ -137,7 +137,7 @@ def test_an_accounts_file_is_an_inventory(environment: dict[str, str], tmp_path:
         "alice@hydra-2  alice   no scheduler, gate.invalid → hydra.invalid",
         "bob@cori       bob     slurm, cori.invalid",
     ]
-    argv = [Path(sys.executable).parent / "ansible-inventory", "-i", lab, "--graph"]
+    argv = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(lab), "--graph"]
     path = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"), "LC_ALL": "C.UTF-8"}
     told = subprocess.run(argv, env={**environment, **path}, capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.replace("|", "").split() == [

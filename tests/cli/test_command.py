@@ -27,9 +27,11 @@ EXAMPLES = {
     "clean": ["hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"],
     "logs": ["hpc-jupyter logs alice@lab --lines 200"],
     "accounts": ["hpc-jupyter accounts"],
+    "trust": ["hpc-jupyter trust lab", "hpc-jupyter trust lab --write --fingerprint SHA256:…"],
     "login": ["hpc-jupyter login alice@lab"],
     "logout": ["hpc-jupyter logout alice@lab", "hpc-jupyter logout"],
     "setup": ["hpc-jupyter setup alice@lab", "hpc-jupyter setup alice@lab --password"],
+    "onboard": ["hpc-jupyter onboard alice@lab"],
     "kit": ["hpc-jupyter kit alice@lab", "hpc-jupyter kit alice@lab --directory /media/stick/lab"],
     "ca": ["hpc-jupyter ca make", "hpc-jupyter ca show", "hpc-jupyter ca install"],
 }

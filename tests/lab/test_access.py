@@ -111,7 +111,7 @@ def test_from_a_password_to_a_key_and_back(alice: laptop.Laptop) -> None:
     _onboard(alice)
     _use(alice)
     done = alice.play("offboard", "-e", "jupyter_access_remove_key=true")
-    assert "alice@lab is removed" in done.stdout
+    assert "alice@lab  removed  from the account and this machine" in done.stdout
     _write_word(alice)
     # What Jupyter and its programs leave in a person's home is the person's.
     alice.lab.host("login1").run(["sh", "-c", "cd && rm -rf .ipython .npm .jupyter .local"], user="alice")

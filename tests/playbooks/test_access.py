@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cli.ssh_servers import LOGIN, Server, free_port, make_keys
 from tests.jupyter_env import jupyter_python
 from tests.playbooks.plays import NAME, Home
 
@@ -36,19 +38,67 @@ def _everything(home: Home) -> list[str]:
 def test_an_account_of_this_machine_is_onboarded_and_offboarded_without_a_trace(home: Home) -> None:
     (home.path / "notes.txt").write_text("mine")
     before = _everything(home)
-    assert home.play("onboard.yml", "--check", **_existing()).code == 0
+    planned = home.play("onboard.yml", "--check", **_existing())
+    assert (planned.code, f'"{NAME}  would be set up  in {home.root}"' in planned.out) == (0, True), planned.out
     assert _everything(home) == before
     done = home.play("onboard.yml", **_existing())
+    assert f'"{NAME}  done  in {home.root}"' in done.out
     assert f"Next: hpc-jupyter launch {NAME}" in done.out
     assert home.root.is_dir()
     assert not (home.path / ".ssh").exists()
-    assert home.play("onboard.yml", **_existing()).changed == 0
+    again = home.play("onboard.yml", **_existing())
+    assert (again.changed, f'"{NAME}  already done  in {home.root}"' in again.out) == (0, True)
     set_up = home.listing()
     assert home.play("offboard.yml", "--check", "--diff").changed == 1
     assert home.listing() == set_up
     assert home.play("offboard.yml").changed == 1
     assert _everything(home) == before
-    assert home.play("offboard.yml").changed == 0
+    again = home.play("offboard.yml")
+    assert (again.changed, f'"{NAME}  nothing to remove  from the account and this machine"' in again.out) == (0, True)
+
+
+@pytest.fixture
+def shut(home: Home) -> Iterator[Server]:
+    """A login host that lets nobody in."""
+    place = home.path.parent / "shut"
+    make_keys(place, "ed25519", "rsa")
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    server = Server(place, LOGIN, free_port(LOGIN))
+    server.start()
+    yield server
+    server.stop()
+
+
+def _lab(home: Home, shut: Server) -> Path:
+    """Three accounts of one person: on this machine, on a host that lets nobody in, and on one that is not there."""
+    facts = {"hpc_scheduler": "none", "hpc_host_keys": {LOGIN: [str(shut.pin())]}}
+    clusters = {
+        "here": {"ansible_connection": "local", "hpc_scheduler": "none", **_existing()},
+        "shut": {**facts, "hpc_login_hosts": [LOGIN], "hpc_login_port": shut.port},
+        "lost": {"hpc_scheduler": "slurm", "hpc_login_hosts": ["lost.invalid"]},
+    }
+    users = dict.fromkeys(clusters, "alice")
+    lab = home.path.parent / "lab.accounts.yml"
+    data = {"plugin": "hpc.jupyter.accounts", "clusters": clusters, "people": {"alice": {"accounts": users}}}
+    lab.write_text(yaml.safe_dump(data, sort_keys=False))
+    return lab
+
+
+def test_an_account_that_fails_or_needs_its_owner_stops_no_other(home: Home, shut: Server) -> None:
+    lab = _lab(home, shut)
+    done = home.play("onboard.yml", "-i", str(lab), "-l", "alice", "--check")
+    assert done.code == 2
+    [table] = re.findall(r'"msg": \[\n(.*?)\n    \]', done.out, re.DOTALL)
+    assert [line.strip(' ",') for line in table.splitlines()] == [
+        f"alice@here  would be set up  in {home.path}/.local/share/hpc-jupyter/here",
+        "alice@shut  needs its owner  send them: hpc-jupyter onboard alice@shut (login host 127.0.0.2: alice was not "
+        "let in: the account is not known there, or the key or password is not accepted (it takes: publickey))",
+        "alice@lost  failed           login host lost.invalid: the name is not known here. Check hpc_login_hosts, and "
+        "this machine's network or VPN",
+        "3 accounts: 1 would be set up, 1 needs its owner, 1 failed",
+        "Next: hpc-jupyter launch ACCOUNT",
+    ]
+    assert home.play("onboard.yml", "-i", str(lab), "-l", "shut").code == 0
 
 
 def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
