@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible.utils.display import Display
+from ansible_collections.hpc.jupyter.plugins.module_utils.answers import SITE
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing, password
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.provider import Provider
 
@@ -25,6 +26,7 @@ class ActionModule(Provider):
         "cluster": {"type": "str", "required": True},
         "scheduler": {"type": "str", "default": "none"},
         "detach": {"type": "str", "default": "setsid"},
+        "site": SITE,
         "tls": {"type": "str", "default": "auto"},
         "idle_limit_seconds": {"type": "int", "default": 86400},
         "reverse_key": {"type": "str", "default": "absent"},
@@ -34,8 +36,8 @@ class ActionModule(Provider):
     }
 
     _passed = (
-        "root", "allow_root", "account", "cluster", "scheduler", "detach", "tls", "idle_limit_seconds", "reverse_key",
-        "job", "days",
+        "root", "allow_root", "account", "cluster", "scheduler", "detach", "site", "tls", "idle_limit_seconds",
+        "reverse_key", "job", "days",
     )  # fmt: skip
 
     def _wanted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

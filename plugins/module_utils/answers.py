@@ -25,12 +25,18 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, 
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 
+SITE: dict[str, Any] = {
+    "type": "dict",
+    "options": {name: {"type": "str"} for name in
+                ("parallel_environment", "memory_resource", "memory_per", "gpu_resource")},
+}
 ACCOUNT_OPTIONS: dict[str, dict[str, Any]] = {
     "account": {"type": "str", "required": True},
     "cluster": {"type": "str", "required": True},
     "scheduler": {"type": "str", "required": True},
     "root": {"type": "str"},
     "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
+    "site": SITE,
 }
 RESOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "time": {"type": "str"},

@@ -15,7 +15,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import none
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Inside, Surroundings, short_host
 
 _NOWHERE: dict[str, Any] = {
     "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "", "step_host_key": "",
@@ -35,14 +36,15 @@ class Claim:
         """When the job's time is over, seconds since the epoch; 0 if that is not known."""
         self._generation = generation
         self._environment = environment
-        self._job_id = ""
+        self._inside = Inside()
+        self._request: req.Request | None = None
         self._last: Record | None = None
         self._run: tuple[int, str] | None = None
 
     @property
     def job_id(self) -> str:
         """The job that claims, as the scheduler names it; empty before the claim."""
-        return self._job_id
+        return self._inside.job_id
 
     def take(self) -> Record | None:
         """The record, ``starting``, once it is ours; ``None``, with ``step_back``, if another claim is better."""
@@ -82,8 +84,8 @@ class Claim:
         if latest is None:
             return True
         if latest.state == rec.ENDED:
-            return (latest.pid, latest.node) == self._run and latest.job_id == self._job_id
-        return latest.job_id == self._job_id != "" and latest.state == rec.SUBMITTED and not latest.pid
+            return (latest.pid, latest.node) == self._run and latest.job_id == self.job_id
+        return latest.job_id == self.job_id != "" and latest.state == rec.SUBMITTED and not latest.pid
 
     def _is_ours(self, latest: Record) -> bool:
         """Ours is the record that names our job, of whichever submit, or that waits for our generation's job.
@@ -93,69 +95,47 @@ class Claim:
         """
         if self._run and latest.pid and (latest.pid, latest.node) != self._run:
             return False
-        if latest.job_id and self._job_id:
-            return latest.job_id == self._job_id
+        if latest.job_id and self.job_id:
+            return latest.job_id == self.job_id
         return latest.generation == self._generation
 
     def _claimed(self, latest: Record | None) -> Record | None:
-        self._job_id = self._own_job_id(latest) if latest else ""
+        self._request = _request(self.files.request)
+        self._inside = self._told(latest) if latest else Inside()
         self.step_back = self._better_claim(latest)
         if self.step_back or latest is None:
             return None
         started = time.time()
-        self.ends_at = self._end(latest, started=started)
+        self.ends_at = self._end(started=started)
         return replace(
-            latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self._job_id, pid=os.getpid(),
-            restarts=self._restarts, node=self._node(latest), started_at=rec.timestamp(started),
+            latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self.job_id, pid=os.getpid(),
+            restarts=self._inside.restarts, node=self._inside.node or short_host(),
+            started_at=rec.timestamp(started),
             ends_at=rec.timestamp(self.ends_at) if self.ends_at else "", **_NOWHERE,
         )
 
     def _better_claim(self, latest: Record | None) -> str:
         if latest is None:
             return f"there is no record at {self.files.record}: nothing to start"
-        if latest.generation != self._generation and latest.job_id != (self._job_id or None):
+        if latest.generation != self._generation and latest.job_id != (self.job_id or None):
             return f"the session is at generation {latest.generation}: this job, for {self._generation}, steps back"
         if not self._is_ours(latest):
-            return f"job {latest.job_id} already runs this session: job {self._job_id} steps back"
-        if latest.state == rec.ENDED and not self._is_requeued(latest):
+            return f"job {latest.job_id} already runs this session: job {self.job_id} steps back"
+        if latest.state == rec.ENDED and not self._inside.restarts:
+            # A job that the scheduler ended and starts again, on its own, goes on where it was.
             return f"the session has ended already ({latest.how}): nothing to start"
         return ""
 
-    def _is_requeued(self, latest: Record) -> bool:
-        """A job that the scheduler ended and starts again, on its own, goes on where it was."""
-        return latest.scheduler == "slurm" and self._restarts > 0
+    def _told(self, latest: Record) -> Inside:
+        """What the scheduler tells; one that is not known here has other jobs than this."""
+        known = SCHEDULERS.get(latest.scheduler)
+        job = self._request.job if self._request else ""
+        return known().inside(Surroundings(self._environment, latest.session, job)) if known else Inside()
 
-    @property
-    def _restarts(self) -> int:
-        counted = self._environment.get("SLURM_RESTART_COUNT", "")
-        return int(counted) if counted.isdigit() else 0
-
-    def _own_job_id(self, latest: Record) -> str:
-        if latest.scheduler == "slurm":
-            return self._slurm_id()
-        if latest.scheduler != "none":
-            return ""
-        # The job script's process: the environment's Python may be a wrapper that starts us as another one.
-        pid = self._environment.get("HPC_JUPYTER_JOB_PID", "")
-        return none.job_id(int(pid) if pid.isdigit() else os.getpid(), session=latest.session)
-
-    def _slurm_id(self) -> str:
-        job = self._environment.get("SLURM_JOB_ID", "")
-        request = _request(self.files.request)
-        return f"{job}.{self._environment.get('SLURM_STEP_ID', '')}" if request and request.job else job
-
-    def _node(self, latest: Record) -> str:
-        named = self._environment.get("SLURMD_NODENAME", "") if latest.scheduler == "slurm" else ""
-        return named or none.short_host()
-
-    def _end(self, latest: Record, *, started: float) -> float:
-        """The scheduler's word, else the time that was asked for, which the supervisor then keeps itself."""
-        if latest.scheduler == "slurm":
-            word = self._environment.get("SLURM_JOB_END_TIME", "")
-            return float(word) if word.isdigit() else 0.0
-        request = _request(self.files.request) if latest.scheduler == "none" else None
-        asked = request.resources.time if request else ""
-        return started + req.time_seconds(asked) if asked else 0.0
+    def _end(self, *, started: float) -> float:
+        """The scheduler's word, else by the time that was asked for."""
+        asked = self._request.resources.time if self._request else ""
+        return self._inside.ends_at or (started + req.time_seconds(asked) if asked else 0.0)
 
 
 def _request(path: str) -> req.Request | None:

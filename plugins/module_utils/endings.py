@@ -18,6 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.offered import Offered
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import duration
 
 TIME_LIMIT = "time limit"
@@ -41,7 +42,7 @@ class Endings:
         self._request = request
         self._config = config
         self._say = say
-        self._own = record.scheduler == "none"
+        self._own = not SCHEDULERS[record.scheduler].keeps_time
         job = claim.job_id or record.job_id
         self._walltime = clock.Walltime(
             claim.ends_at, minutes=request.warn_minutes, environment=os.environ,

@@ -10,9 +10,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Sequence
+from typing import Mapping, Sequence
 
-_MARK = "hpc-jupyter-path:"
+_MARK = b"hpc-jupyter-login:"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ def run(argv: Sequence[str], *, timeout_seconds: float, hidden: tuple[str, ...] 
     Variables of the environment that start with one of ``hidden`` are kept from it.
     """
     path = find_command(argv[0])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    # What only a login finds may need more of its environment than PATH: SGE_ROOT, LSF_ENVDIR.
+    known = dict(_login()) if shutil.which(argv[0]) is None else {}
+    known.update(item for item in os.environ.items() if item[0] != "PATH" or "PATH" not in known)
+    environment = {name: value for name, value in known.items() if not name.startswith(hidden)}
     environment.update(LC_ALL="C", TZ="UTC")
     try:
         done = subprocess.run(
@@ -49,17 +52,18 @@ def run(argv: Sequence[str], *, timeout_seconds: float, hidden: tuple[str, ...] 
 
 def find_command(name: str) -> str:
     """The path of a command on PATH, or on a login shell's PATH, which ssh's own shells often lack."""
-    found = shutil.which(name) or shutil.which(name, path=_login_path())
+    found = shutil.which(name) or shutil.which(name, path=_login().get("PATH", os.defpath))
     if found is None:
         raise FileNotFoundError(f"there is no {name} on PATH, nor on a login shell's PATH")
     return found
 
 
 @lru_cache(maxsize=1)
-def _login_path() -> str:
+def _login() -> Mapping[str, str]:
+    """A login shell's environment."""
     try:
         done = subprocess.run(
-            ["bash", "-lc", f'echo; echo "{_MARK}$PATH"'],
+            ["bash", "-lc", f"printf %s {_MARK.decode()}; env -0"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -67,9 +71,9 @@ def _login_path() -> str:
             timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    marked = [line[len(_MARK):] for line in _text(done.stdout).splitlines() if line.startswith(_MARK)]
-    return marked[-1] if marked else ""
+        return {}
+    told = [os.fsdecode(item).partition("=") for item in done.stdout.rpartition(_MARK)[2].split(b"\0")]
+    return {name: value for name, equals, value in told if equals}
 
 
 def _text(content: bytes | None) -> str:

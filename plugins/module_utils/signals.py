@@ -13,7 +13,10 @@ import types
 
 
 class Signals:
-    """TERM, INT and HUP ask to end; USR1 announces it; all of them, and a dead child, wake ``wait``."""
+    """TERM, INT, HUP and USR2 ask to end, the last of them as Grid Engine does; USR1 announces it.
+
+    All of them, and a dead child, wake ``wait``.
+    """
 
     def __init__(self) -> None:
         self.stop = 0
@@ -22,7 +25,7 @@ class Signals:
         os.set_blocking(self._readable, False)
         os.set_blocking(writable, False)
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, self._on_stop)
         for number in (signal.SIGCHLD, signal.SIGUSR1):
             # A handler and not SIG_IGN: children would inherit that.

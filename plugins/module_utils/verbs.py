@@ -86,7 +86,7 @@ def account_here() -> Account:
             facts = json.loads(stream.read().decode("utf-8"))
         kind = str(facts["scheduler"])
         layout = Layout(_as_set_up(str(facts.get("root", "")), layout.root))
-        scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")))
+        scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")), site=facts)
         return Account(
             layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")),
             str(facts.get("idle_limit_seconds", idle.LIMIT_SECONDS)),

@@ -62,6 +62,22 @@ options:
     type: str
     choices: [setsid, tmux, screen]
     default: setsid
+  site:
+    description: What the site calls what every site may call something else; the facts C(hpc_…) of these names.
+    type: dict
+    suboptions:
+      parallel_environment:
+        description: The parallel environment of Grid Engine whose slots are on one host; V(smp) if not set.
+        type: str
+      memory_resource:
+        description: What memory is called, V(h_vmem) with Grid Engine and V(mem) with PBS and LSF if not set.
+        type: str
+      memory_per:
+        description: Whether memory is asked for each V(slot) or for the whole V(job).
+        type: str
+      gpu_resource:
+        description: What GPUs are called, V(gpu) with Grid Engine and V(ngpus) with PBS if not set.
+        type: str
   tls:
     description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
     type: str
@@ -181,6 +197,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     reverse_key,
     told_hash,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils.answers import SITE
 from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -195,6 +212,7 @@ ARGUMENTS = {
     "cluster": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": "none"},
     "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
+    "site": SITE,
     "tls": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "idle_limit_seconds": {"type": "int", "default": 86400},
     "job": {"type": "str", "default": ""},
@@ -270,7 +288,8 @@ def _check(module: AnsibleModule, layout: Layout, *, probe: bool) -> None:
 
 def _facts(params: dict[str, Any]) -> dict[str, str]:
     names = ("account", "cluster", "scheduler", "detach", "tls", "idle_limit_seconds")
-    return {name: str(params[name]) for name in names}
+    site = {name: value for name, value in (params["site"] or {}).items() if value}
+    return {**{name: str(params[name]) for name in names}, **site}
 
 
 def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:

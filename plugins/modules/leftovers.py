@@ -110,7 +110,7 @@ def main() -> None:
 
 def _remove(ansible: AnsibleModule, layout: Layout) -> list[Leftover]:
     params = ansible.params
-    scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"])
+    scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"], site=params["site"])
     whose = {"account": params["account"], "cluster": params["cluster"]}
     views = {name: leftovers.see(layout, name, scheduler, **whose) for name in session.names(layout)}
     if not ansible.check_mode:

@@ -271,7 +271,9 @@ def main() -> None:
     ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         layout = answers.layout_of(ansible.params)
-        scheduler = by_name(ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"])
+        scheduler = by_name(
+            ansible.params["scheduler"], root=layout.root, detach=ansible.params["detach"], site=ansible.params["site"],
+        )
         act = {"present": _have, "awaited": _await, "restarted": _restart, "absent": _end}[ansible.params["state"]]
         ansible.exit_json(**act(ansible, layout, scheduler))
     except (HpcJupyterError, OSError) as error:

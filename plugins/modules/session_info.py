@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
-    scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"])
+    scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"], site=params["site"])
     names = [request.session_name(params["name"])] if params["name"] else session.names(layout)
     whose = {"account": params["account"], "cluster": params["cluster"]}
     views = {name: leftovers.see(layout, name, scheduler, **whose) for name in names}

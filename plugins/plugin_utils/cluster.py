@@ -19,11 +19,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHE
 ROUTES = ("auto", "local", "node", "step", "lan", "reverse")
 RELAYS = ("jump", "nc")
 DETACHES = ("setsid", "tmux", "screen")
-STEPPING = ("slurm",)
+STEPPING = tuple(name for name, scheduler in SCHEDULERS.items() if scheduler.steps)
 """The schedulers that start a further program in a running job, as route ``step`` needs it."""
 FACTS = (
-    "hpc_detach", "hpc_gateways", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts", "hpc_login_port",
-    "hpc_python", "hpc_root", "hpc_route", "hpc_scheduler", "hpc_user", "hpc_wheelhouse",
+    "hpc_detach", "hpc_gateways", "hpc_gpu_resource", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts",
+    "hpc_login_port", "hpc_memory_per", "hpc_memory_resource", "hpc_parallel_environment", "hpc_python", "hpc_root",
+    "hpc_route", "hpc_scheduler", "hpc_user", "hpc_wheelhouse",
 )
 """Every cluster fact there is; another variable called ``hpc_…`` is taken for a misspelt one."""
 
@@ -36,6 +37,13 @@ _PIN = re.compile(r"(SHA256:[A-Za-z0-9+/]{43})(?: \((RSA|ECDSA|ED25519)\))?")
 _MD5 = re.compile(r"(?:MD5:)?(?:[0-9A-Fa-f]{2}:){15}[0-9A-Fa-f]{2}")
 _PATH = re.compile(r"(?:~/|/)[A-Za-z0-9._/+@=,:-]*[A-Za-z0-9_]")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~/%+=@-]*)?")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+MEMORY_PER = ("slot", "job")
+SITES: Mapping[str, tuple[str, ...]] = {
+    "hpc_parallel_environment": ("sge",), "hpc_memory_resource": ("sge",), "hpc_memory_per": ("sge", "lsf"),
+    "hpc_gpu_resource": ("sge", "pbs"),
+}
+"""Facts that give a thing the name that it has at one site, and the schedulers that ask for it by name."""
 _GATEWAY_KEYS = ("host", "user", "port", "relay")
 _WHERE = "letters, digits, '.', '_' and '-', beginning with a letter or a digit"
 
@@ -67,7 +75,8 @@ class Cluster:
 
     ``local`` accounts are on this machine: no ssh, no gateways, no login hosts. ``host_keys`` are pairs of host name
     and pins; ``root`` is the account's directory there, absolute or below ``~/``. So are ``python``, which runs
-    Ansible's modules if it is not to be looked for, and ``wheelhouse``, if accounts share one.
+    Ansible's modules if it is not to be looked for, and ``wheelhouse``, if accounts share one. ``site`` are pairs of
+    a fact of ``SITES``, without ``hpc_``, and its value.
     """
 
     name: str
@@ -85,6 +94,7 @@ class Cluster:
     detach: str = "setsid"
     python: str = ""
     wheelhouse: str = ""
+    site: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_facts(
@@ -118,6 +128,7 @@ class Cluster:
             detach=_one_of("hpc_detach", facts.get("hpc_detach") or "setsid", DETACHES),
             python=_path("hpc_python", facts.get("hpc_python") or "", "a Python's path"),
             wheelhouse=_path("hpc_wheelhouse", facts.get("hpc_wheelhouse") or "", "a directory for wheels"),
+            site=_site(facts),
         )
         _check_way(cluster)
         _check_combinations(cluster)
@@ -130,7 +141,7 @@ class Cluster:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for Ansible and JSON; there is no secret in a cluster."""
         keys = {host: [str(pin) for pin in pins] for host, pins in self.host_keys}
-        return {**asdict(self), "host_keys": keys, "login_hosts": list(self.login_hosts),
+        return {**asdict(self), "host_keys": keys, "site": dict(self.site), "login_hosts": list(self.login_hosts),
                 "gateways": [asdict(gateway) for gateway in self.gateways]}
 
 
@@ -289,6 +300,19 @@ def _scheduler(facts: Mapping[str, Any], *, local: bool) -> str:
     return scheduler
 
 
+def _site(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    given = [(fact, facts[fact]) for fact in SITES if facts.get(fact)]
+    return tuple((fact[len("hpc_"):], _site_word(fact, value)) for fact, value in given)
+
+
+def _site_word(fact: str, value: object) -> str:
+    if fact == "hpc_memory_per":
+        return _one_of(fact, value, MEMORY_PER)
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise BadInput(fact, f"{value!r} is not a name", hint="Allowed are letters, digits and _.-, at most 64")
+    return value
+
+
 def _route(facts: Mapping[str, Any], *, local: bool) -> str:
     value = _one_of("hpc_route", facts.get("hpc_route") or "auto", ROUTES)
     if local:
@@ -339,15 +363,20 @@ def _check_combinations(cluster: Cluster) -> None:
     """Values that are right each, and mean nothing together."""
     route, scheduler = cluster.route, cluster.scheduler
     if route == "step" and scheduler not in STEPPING:
+        why = SCHEDULERS[scheduler].no_steps
         raise BadInput(
             "hpc_route", f"'step' needs a scheduler that starts steps in a job ({', '.join(STEPPING)}), and "
-            f"hpc_scheduler is {scheduler}", hint=f"Use {_either(possible_routes(scheduler))}",
+            f"hpc_scheduler is {scheduler}" + (f": {why}" if why else ""),
+            hint=f"Use {_either(possible_routes(scheduler))}",
         )
     if route == "reverse" and scheduler == "none":
         raise BadInput(
             "hpc_route", "'reverse' leads from a job's node to the login host, and hpc_scheduler is none",
             hint=f"Use {_either(possible_routes(scheduler))}",
         )
+    for name, _value in cluster.site:
+        if scheduler not in SITES[f"hpc_{name}"]:
+            raise BadInput(f"hpc_{name}", f"means nothing with hpc_scheduler: {scheduler}", hint="Remove it")
     if cluster.detach != "setsid" and scheduler != "none":
         raise BadInput(
             "hpc_detach", f"{cluster.detach!r} is for hpc_scheduler: none, where the session runs on the login host; "

@@ -120,7 +120,7 @@ WRITTEN = [
     ("B46", "jupyter_session_name: 100%j", "jupyter_session_name: '100%j' is not allowed. "
      "Use up to 32 letters, digits, '_' or '-', a letter or digit first"),
     ("B47", "hpc_scheduler: slrum",
-     "hpc_scheduler: 'slrum' is not one of none, slurm. Did you mean slurm?"),
+     "hpc_scheduler: 'slrum' is not one of none, slurm, pbs, sge, lsf. Did you mean slurm?"),
     ("B48", "jupyter_session_gpus: -1", "jupyter_session_gpus: '-1' is not allowed. "
      "Write a number, or a type and a number, such as 1 or a100:2"),
     ("B50", "jupyter_session_job: 12_3",

@@ -45,7 +45,7 @@ def test_session_says_what_is_missing_and_what_is_not_allowed(tmp_path: Path) ->
         "Run: hpc-jupyter setup me@local (or: ansible-playbook hpc.jupyter.setup --limit me@local)"
     )
     assert answer(home, "session", **{**ACCOUNT, "scheduler": "slrum"})["msg"] == (
-        "scheduler: 'slrum' is not one of none, slurm"
+        "scheduler: 'slrum' is not one of none, slurm, pbs, sge, lsf"
     )
 
 

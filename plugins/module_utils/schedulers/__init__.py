@@ -5,19 +5,27 @@
 
 from __future__ import annotations
 
+from typing import Mapping
+
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler, Site
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.detach import DETACHES, SETSID
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.lsf import Lsf
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.pbs import Pbs
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.sge import Sge
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm import Slurm
 
-SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm}
+SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm, "pbs": Pbs, "sge": Sge, "lsf": Lsf}
 
 
-def by_name(name: str, *, root: str, detach: str = SETSID) -> Scheduler:
-    """The scheduler called ``name``, for the account whose directory is ``root``; ``detach`` is ``hpc_detach``."""
+def by_name(name: str, *, root: str, detach: str = SETSID, site: Mapping[str, object] | None = None) -> Scheduler:
+    """The scheduler called ``name``, for the account whose directory is ``root``; ``detach`` is ``hpc_detach``.
+
+    ``site`` are the facts that a ``Site`` is made from; others may be among them.
+    """
     if name not in SCHEDULERS:
         raise BadInput("scheduler", f"{name!r} is not one of {', '.join(SCHEDULERS)}")
     if detach not in DETACHES:
         raise BadInput("hpc_detach", f"{detach!r} is not one of {', '.join(DETACHES)}")
-    return SCHEDULERS[name](root=root, detach=detach)
+    return SCHEDULERS[name](root=root, detach=detach, site=Site.of(site or {}))

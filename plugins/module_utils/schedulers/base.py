@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, fields
+from typing import Iterable, Mapping, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
@@ -56,11 +59,51 @@ class Order:
     job: str = ""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job of ``session`` finds itself; ``job`` is as in ``Order``."""
+
+    environment: Mapping[str, str]
+    session: str
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a job is told of itself by its environment; empty where it is not told.
+
+    ``restarts`` is how often it ended and was put back into the queue; ``ends_at`` is seconds since the epoch.
+    """
+
+    job_id: str = ""
+    node: str = ""
+    restarts: int = 0
+    ends_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a site calls things that every site may call something else: the facts ``hpc_…`` of these names.
+
+    Empty is what most sites call it. ``memory_per`` is ``slot`` or ``job``.
+    """
+
+    parallel_environment: str = ""
+    memory_resource: str = ""
+    memory_per: str = ""
+    gpu_resource: str = ""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, object]) -> Site:
+        """From facts of an account, of which there may be others."""
+        return cls(**{item.name: str(facts.get(item.name) or "") for item in fields(cls)})
+
+
 class Scheduler(ABC):
     """One scheduler, asked through its own commands on the account, as the account.
 
     ``root`` is the account's directory, for schedulers that tell jobs by it; ``detach`` is the cluster's
-    ``hpc_detach``, for those that start a job themselves.
+    ``hpc_detach``, for those that start a job themselves; ``site`` holds the cluster's own names for things.
     """
 
     name: str
@@ -68,13 +111,33 @@ class Scheduler(ABC):
     """Whether a job that has ended may be put back into the queue."""
     steps = False
     """Whether ``step_argv`` can start something in a running job."""
+    no_steps = ""
+    """Why not: what its own way into a job lacks."""
+    keeps_time = True
+    """Whether it ends a job whose time is over, and can be asked when that is."""
+    refused: Mapping[str, str] = {}
+    """The resources that it does not know, and what takes their place."""
+    own_options: tuple[str, ...] = ()
+    """Options of its submit command that this collection sets itself, or that would let secrets or other jobs in."""
 
-    def __init__(self, *, root: str = "", detach: str = "setsid") -> None:
+    def __init__(self, *, root: str = "", detach: str = "setsid", site: Site | None = None) -> None:
         self._root = root
         self._detach = detach
+        self._site = site or Site()
 
-    def check(self, resources: Resources) -> None:  # noqa: B027 - most schedulers judge for themselves, when asked
+    def check(self, resources: Resources) -> None:
         """Raise ``BadInput`` for what can never be granted, before anything is written or submitted."""
+        for name, hint in self.refused.items():
+            if getattr(resources, name):
+                raise BadInput(name, f"{self.name} has nothing of that kind", hint=hint)
+        for option in resources.extra:
+            first = option.split("=" if option.startswith("--") else " ", 1)[0]
+            if first in self.own_options:
+                raise BadInput("extra", f"{first} is set by hpc.jupyter itself and cannot be given")
+
+    @abstractmethod
+    def inside(self, around: Surroundings) -> Inside:
+        """What a job is told of itself."""
 
     def unclear_seconds(self) -> float:
         """How long a submit that was not answered may still turn into a job."""
@@ -117,3 +180,18 @@ class Scheduler(ABC):
     @abstractmethod
     def cancel(self, job_id: str) -> None:
         """End a job; one that is already gone is fine. Raises ``SchedulerUnavailable``."""
+
+
+def split(extra: Iterable[str]) -> list[str]:
+    """Options and their values as words of their own: ``-l gpu=1`` is one item of a list, and two words."""
+    return [word for option in extra for word in (option.split(" ", 1) if not option.startswith("--") else [option])]
+
+
+def short_host() -> str:
+    """This host's name without its domain, as schedulers name nodes."""
+    return socket.gethostname().split(".")[0]
+
+
+def user() -> str:
+    """The account's name."""
+    return pwd.getpwuid(os.geteuid()).pw_name

@@ -23,7 +23,16 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Order, Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
+    GONE,
+    RUNNING,
+    Inside,
+    Job,
+    Order,
+    Scheduler,
+    Surroundings,
+    short_host,
+)
 
 _NAME = re.compile(r"hpc-jupyter-(?P<session>.+)-[0-9a-f]{6}")
 _ID = re.compile(r"(?P<pid>[1-9][0-9]*)\.(?P<session>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<host>.+)")
@@ -46,11 +55,17 @@ class NoScheduler(Scheduler):
 
     name = "none"
     requeues = False
+    keeps_time = False
 
     def check(self, resources: Resources) -> None:
         """Refuse what a person would believe in and nobody here can grant; ``time`` is kept by the supervisor."""
         check_resources(resources)
         detach.check(self._detach)
+
+    def inside(self, around: Surroundings) -> Inside:
+        """The job script's process: the environment's Python may be a wrapper that starts us as another one."""
+        pid = around.environment.get("HPC_JUPYTER_JOB_PID", "")
+        return Inside(job_id(int(pid) if pid.isdigit() else os.getpid(), session=around.session))
 
     def unclear_seconds(self) -> float:
         """There is no queue: only the process that starts the job may be late."""
@@ -113,11 +128,6 @@ def check_resources(resources: Resources) -> None:
 def job_id(pid: int, *, session: str) -> str:
     """The id of the job that runs as process ``pid`` of this host."""
     return f"{pid}.{session}@{socket.gethostname()}"
-
-
-def short_host() -> str:
-    """This host's name without its domain, as schedulers name nodes."""
-    return socket.gethostname().split(".")[0]
 
 
 def _on_this_host(given: str) -> tuple[int, str, str]:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 import re
 import socket
 import time
@@ -16,6 +14,7 @@ from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
     SchedulerUnavailable,
     SubmitRefused,
     SubmitUnclear,
@@ -30,9 +29,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     GONE,
     PENDING,
     RUNNING,
+    Inside,
     Job,
     Order,
     Scheduler,
+    Surroundings,
+    user,
 )
 
 _SUBMIT_SECONDS = 60
@@ -76,6 +78,26 @@ class Slurm(Scheduler):
     steps = True
     _unclear_seconds: float | None = None
 
+    def check(self, resources: Resources) -> None:
+        """Refuse an option and its value in one: they would be one word to ``sbatch``."""
+        super().check(resources)
+        for option in resources.extra:
+            if " " in option and not option.startswith("--"):
+                raise BadInput("extra", f"{option!r} is not an option of sbatch",
+                               hint="Write one option a list item, such as --licenses=a:1")
+
+    def inside(self, around: Surroundings) -> Inside:
+        """From the variables of ``sbatch``, or of a step."""
+        environment = around.environment
+        restarts = environment.get("SLURM_RESTART_COUNT", "")
+        job_id, ends_at = environment.get("SLURM_JOB_ID", ""), environment.get("SLURM_JOB_END_TIME", "")
+        return Inside(
+            job_id=f"{job_id}.{environment.get('SLURM_STEP_ID', '')}" if around.job else job_id,
+            node=environment.get("SLURMD_NODENAME", ""),
+            restarts=int(restarts) if restarts.isdigit() else 0,
+            ends_at=float(ends_at) if ends_at.isdigit() else 0.0,
+        )
+
     def unclear_seconds(self) -> float:
         """Twice the time that Slurm's own programs and daemons give each other, and some."""
         if self._unclear_seconds is None:
@@ -93,7 +115,7 @@ class Slurm(Scheduler):
         """Refuse a job that is not this account's, or does not run."""
         result = _run(["squeue", "-h", "-t", "all", "-j", job, "-o", step.OWNER_FORMAT], timeout_seconds=_QUERY_SECONDS)
         known = "" if _is_unknown(result) else _checked(result).out
-        step.check_job(known, job=job, user=_user(), host=socket.gethostname())
+        step.check_job(known, job=job, user=user(), host=socket.gethostname())
 
     def submit(self, order: Order) -> str:
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
@@ -125,14 +147,14 @@ class Slurm(Scheduler):
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name that are not gone, and its steps in other jobs."""
-        argv = ["squeue", "-t", "all", "-u", _user(), "-n", name, "-o", _FORMAT]
+        argv = ["squeue", "-t", "all", "-u", user(), "-n", name, "-o", _FORMAT]
         jobs = [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
         own = [job.job_id for job in jobs]
         return jobs + [each for each in self._steps("-n", name) if step.job_of(each.job_id) not in own]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours, and its steps in other jobs."""
-        argv = ["squeue", "-t", "all", "-u", _user(), "-o", _FORMAT]
+        argv = ["squeue", "-t", "all", "-u", user(), "-o", _FORMAT]
         rows = self._ours(_whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_HEADER).out, name_at=7)
         jobs = [(name, _begun(row, job)) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
         own = [job.job_id for _name, job in jobs]
@@ -176,7 +198,7 @@ class Slurm(Scheduler):
         return step.parse(self._list_steps(*which))
 
     def _list_steps(self, *which: str) -> str:
-        argv = ["squeue", "-s", "-u", _user(), *which, "-o", step.STEP_FORMAT]
+        argv = ["squeue", "-s", "-u", user(), *which, "-o", step.STEP_FORMAT]
         return _whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_STEP_HEADER).out
 
     def _cancel_step(self, job_id: str) -> None:
@@ -324,10 +346,6 @@ def _cancel(*arguments: str) -> None:
     if result.timed_out or (result.code != 0 and not (step.job_of(arguments[-1]) and _is_unknown(result))):
         problem = _words(result) or "it did not answer"
         raise SchedulerUnavailable(f"scancel could not end job {arguments[-1]}: {problem}")
-
-
-def _user() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def _srun(name: str) -> str:

@@ -18,6 +18,8 @@ hpc_jupyter_generation=$2
 hpc_jupyter_root=$(cd -- "$hpc_jupyter_session/../.." && pwd) || fail "there is no session directory $hpc_jupyter_session"
 
 umask 077
+# PBS and LSF bring what a job prints to its place only at its end: there, the log is written from here.
+[ -z "${PBS_JOBID:-${LSB_JOBID:-}}" ] || exec >> "$hpc_jupyter_session/job.log" 2>&1
 # It names a directory of the login host's, which is not there on the node.
 unset XDG_RUNTIME_DIR
 

@@ -20,9 +20,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     GONE,
     PENDING,
     RUNNING,
+    Inside,
     Job,
     Order,
     Scheduler,
+    Surroundings,
 )
 
 LONG_AGO = 1_700_000_000
@@ -38,6 +40,9 @@ class _Told(Scheduler):
         self.jobs: list[tuple[str, Job]] = []
         self.trouble = ""
         self.cancelled: list[str] = []
+
+    def inside(self, around: Surroundings) -> Inside:
+        raise AssertionError(around)
 
     def submit(self, order: Order) -> str:
         raise AssertionError(order)

@@ -65,14 +65,33 @@ def test_root_may_be_this_machines_user() -> None:
     assert Cluster.from_facts({"ansible_connection": "local", "ansible_user": "root"}, account="local").user == "root"
 
 
+SCHEDULERS = "none, slurm, pbs, sge, lsf"
+NO_STEPS = {
+    "pbs": "pbsdsh passes no input on to what it starts",
+    "sge": "qrsh -inherit works only from inside the job, not from a login host",
+    "lsf": "blaunch works only from inside the job, not from a login host",
+}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hpc_gatways": []}, "hpc_gatways: is not a cluster fact. Did you mean hpc_gateways?"),
     ({"hpc_login_hosts": []}, "hpc_login_hosts: lab has no login host. Write [login.example.org]"),
     ({"hpc_login_hosts": "login"}, f"hpc_login_hosts: 'login' is not a list. {LISTS}"),
-    ({"hpc_scheduler": None}, "hpc_scheduler: is not set; it is one of none, slurm"),
-    ({"hpc_scheduler": "slrum"}, "hpc_scheduler: 'slrum' is not one of none, slurm. Did you mean slurm?"),
-    ({"hpc_scheduler": "pbs"}, "hpc_scheduler: 'pbs' is not one of none, slurm"),
-    ({"hpc_scheduler": ["slurm"]}, "hpc_scheduler: ['slurm'] is not one of none, slurm. Did you mean slurm?"),
+    ({"hpc_scheduler": None}, "hpc_scheduler: is not set; it is one of none, slurm, pbs, sge, lsf"),
+    ({"hpc_scheduler": "slrum"}, f"hpc_scheduler: 'slrum' is not one of {SCHEDULERS}. Did you mean slurm?"),
+    ({"hpc_scheduler": "htc"}, f"hpc_scheduler: 'htc' is not one of {SCHEDULERS}"),
+    ({"hpc_scheduler": ["slurm"]}, f"hpc_scheduler: ['slurm'] is not one of {SCHEDULERS}. Did you mean slurm?"),
+    ({"hpc_parallel_environment": "smp"},
+     "hpc_parallel_environment: means nothing with hpc_scheduler: slurm. Remove it"),
+    ({"hpc_scheduler": "lsf", "hpc_gpu_resource": "gpu"},
+     "hpc_gpu_resource: means nothing with hpc_scheduler: lsf. Remove it"),
+    ({"hpc_scheduler": "sge", "hpc_memory_per": "slots"},
+     "hpc_memory_per: 'slots' is not one of slot, job. Did you mean slot?"),
+    ({"hpc_scheduler": "sge", "hpc_memory_resource": "h_vmem,x=1"},
+     "hpc_memory_resource: 'h_vmem,x=1' is not a name. Allowed are letters, digits and _.-, at most 64"),
+    ({"hpc_scheduler": "sge", "hpc_memory_resource": 7},
+     "hpc_memory_resource: 7 is not a name. Allowed are letters, digits and _.-, at most 64"),
+    *(({"hpc_route": "step", "hpc_scheduler": name},
+       "hpc_route: 'step' needs a scheduler that starts steps in a job (slurm), and hpc_scheduler is "
+       f"{name}: {why}. Use auto, node, lan or reverse") for name, why in NO_STEPS.items()),
     ({"hpc_route": "setp"}, f"hpc_route: 'setp' is not one of {ROUTES}. Did you mean step?"),
     ({"hpc_route": ["lan"]}, f"hpc_route: ['lan'] is not one of {ROUTES}. Did you mean lan?"),
     ({"hpc_route": "local"},
@@ -191,6 +210,13 @@ def test_routes_and_detaches_that_fit_their_scheduler() -> None:
     assert [build(**slurm, hpc_route=route).route for route in ("step", "lan", "reverse")] == ["step", "lan", "reverse"]
     assert build(**none, hpc_route="lan").route == "lan"
     assert [build(**none, hpc_detach=name).detach for name in ("tmux", "screen")] == ["tmux", "screen"]
+
+
+def test_what_a_site_calls_things() -> None:
+    facts = {"hpc_parallel_environment": "sharedmem", "hpc_memory_resource": "h_rss", "hpc_memory_per": "job"}
+    cluster = build(hpc_scheduler="sge", **facts)
+    assert cluster.to_dict()["site"] == {name[len("hpc_"):]: value for name, value in facts.items()}
+    assert build(hpc_scheduler="pbs", hpc_gpu_resource="").site == ()
 
 
 def test_local_account_with_a_scheduler_is_refused() -> None:
