@@ -25,6 +25,12 @@ SLURM: Mapping[str, str] = {
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
 }
+SGE: Mapping[str, str] = {
+    "gridengine-client": "qsub",
+    "gridengine-exec": "sge_execd",
+    "gridengine-master": "sge_qmaster",
+    "msmtp-mta": "sendmail",  # which Grid Engine wants: one that is no server
+}
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from . import sites
+from .schedulers.sge import Sge
 from .schedulers.slurm import Partition, Slurm
 from .topology import Allow, Bind, Cluster, Daemon, File, Home, Host, Topology, User
 
 __all__ = [
-    "BY_NAME", "SLURM", "USERS", "Allow", "Bind", "Cluster", "Daemon", "File", "Home", "Host", "Partition", "Slurm",
-    "Topology", "User",
+    "BY_NAME", "SGE", "SLURM", "USERS", "Allow", "Bind", "Cluster", "Daemon", "File", "Home", "Host", "Partition",
+    "Sge", "Slurm", "Topology", "User",
 ]  # fmt: skip
 
 USERS = (
@@ -76,4 +77,29 @@ SLURM = Topology(
     ),
 )
 
-BY_NAME: Mapping[str, Topology] = {each.name: each for each in (SLURM, *sites.ALL)}
+SGE = Topology(
+    name="sge",
+    users=USERS[:1],
+    homes=(Home(name="laptop", key=True), Home(name="cluster", authorized=("laptop",))),
+    hosts=(
+        Host(
+            name="client", networks=("outside",), home="laptop", sshd=None,
+            allow=(Allow(network="outside", ports=()),),
+        ),
+        Host(
+            name="login", networks=("outside", "inside"), home="cluster", notice=_NOTICE,
+            allow=(Allow(network="outside", ports=_SSH_ONLY),),
+        ),
+        Host(name="ctl", networks=("inside",), home="cluster", sshd=None),
+        Host(name="c1", networks=("inside",), home="cluster", gpus=2),
+    ),
+    clusters=(
+        Cluster(
+            name="lab", gateways=(), login_hosts=("login",),
+            scheduler=Sge(master="ctl", submit=("login",), nodes=("c1",)),
+        ),
+    ),
+)  # fmt: skip
+"""Grid Engine, whose node is no submit host: there its programs tell of no job at all."""
+
+BY_NAME: Mapping[str, Topology] = {each.name: each for each in (SLURM, SGE, *sites.ALL)}

@@ -36,5 +36,12 @@ class Scheduler(Protocol):
     def cancel(self, lab: "Lab", user: str) -> None:
         """Asks the scheduler to end all jobs of the user."""
 
+    def jobs(self, lab: "Lab", user: str) -> list[str]:
+        """The numbers of the user's unfinished jobs."""
+
+    @property
+    def controller_process(self) -> tuple[str, str]:
+        """The host and the program that knows all jobs."""
+
     def idle(self, lab: "Lab", user: str) -> bool:
         """Whether the scheduler knows no unfinished job of the user."""

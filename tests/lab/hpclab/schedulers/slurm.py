@@ -103,9 +103,16 @@ class Slurm:
         lab.host(self.controller).run(["scancel", "--user", user], timeout=20)
 
     def idle(self, lab: "Lab", user: str) -> bool:
+        return not self.jobs(lab, user)
+
+    def jobs(self, lab: "Lab", user: str) -> list[str]:
         """`squeue` leaves out finished jobs, and lists those whose node still cleans up."""
-        jobs = lab.host(self.controller).run(["squeue", "--noheader", "--user", user], timeout=20)
-        return not jobs.stdout.strip()
+        argv = ["squeue", "--noheader", "--user", user, "--format", "%i"]
+        return lab.host(self.controller).run(argv, timeout=20).stdout.split()
+
+    @property
+    def controller_process(self) -> tuple[str, str]:
+        return self.controller, "slurmctld"
 
     def config(self) -> str:
         """The text of slurm.conf."""
