@@ -18,6 +18,7 @@ description:
 author: The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
+  - hpc.jupyter.site
 attributes:
   diff_mode:
     description: Shows what changes, but no password hash and no key.
@@ -62,22 +63,6 @@ options:
     type: str
     choices: [setsid, tmux, screen]
     default: setsid
-  site:
-    description: What the site calls what every site may call something else; the facts C(hpc_…) of these names.
-    type: dict
-    suboptions:
-      parallel_environment:
-        description: The parallel environment of Grid Engine whose slots are on one host; V(smp) if not set.
-        type: str
-      memory_resource:
-        description: What memory is called, V(h_vmem) with Grid Engine and V(mem) with PBS and LSF if not set.
-        type: str
-      memory_per:
-        description: Whether memory is asked for each V(slot) or for the whole V(job).
-        type: str
-      gpu_resource:
-        description: What GPUs are called, V(gpu) with Grid Engine and V(ngpus) with PBS if not set.
-        type: str
   tls:
     description: When sessions use TLS; V(auto) is on routes that need a TCP port on the cluster.
     type: str

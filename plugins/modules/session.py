@@ -20,6 +20,7 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.account
+  - hpc.jupyter.site
   - hpc.jupyter.resources
 attributes:
   check_mode:
