@@ -17,7 +17,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answerin
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import interpreter
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_odd_numbers
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master, run_remote
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master, run_remote, stale_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
@@ -118,10 +118,11 @@ class ActionModule(AccountAction):
     def _open(self, cluster: Cluster, files: Files, *, seconds: int) -> bool:
         """A password given to Ansible is told to every hop of the cluster that asks for one."""
         password = self._connection.get_option("password")
+        stale = stale_master(cluster, files)
         if not password:
-            return open_master(cluster, files, timeout_seconds=seconds)
+            return open_master(cluster, files, timeout_seconds=seconds, instead_of=stale)
         with answering(cluster, files, password=str(password)) as askpass:
-            return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds)
+            return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds, instead_of=stale)
 
 
 def _words(arguments: object) -> str:

@@ -25,13 +25,13 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master, master_pid
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import go_through, wanted_host
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import cause, explain, explain_silence
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import FULL, cause, explain, explain_silence
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import first_look, remember
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = [
-    "Answer", "ConnectFailed", "asking_environment", "close_master", "end_former", "explain", "master_alive",
-    "master_pid", "open_master", "run_remote",
+    "Answer", "ConnectFailed", "asking_environment", "carries", "close_master", "end_former", "explain",
+    "master_alive", "master_pid", "open_master", "run_remote", "stale_master",
 ]
 
 TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
@@ -39,6 +39,8 @@ TERMINAL_VARIABLE = "HPC_JUPYTER_TERMINAL"
 
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 10.0
+_ALIVE_SECONDS = 10.0
+_YOUNG_SECONDS = 60.0
 
 
 class ConnectFailed(HpcJupyterError):
@@ -105,6 +107,27 @@ def open_master(
             log_in(_jump(cluster, config))
         _go_on(cluster, files, log_in)
     return True
+
+
+def carries(cluster: Cluster, files: Files, *, seconds: float = _ALIVE_SECONDS) -> bool:
+    """Whether a master is there and its connection still carries: after sleep or a cut it may not know itself."""
+    if not master_alive(files):
+        return False
+    try:
+        run_remote(cluster, files, ["true"], timeout_seconds=seconds, by_master=True)
+    except ConnectFailed as error:
+        return error.cause == FULL
+    return True
+
+
+def stale_master(cluster: Cluster, files: Files) -> int:
+    """The process id of a master that carries no more; 0 where there is none, or one that was opened just now."""
+    try:
+        age = time.time() - os.stat(files.control).st_mtime
+    except FileNotFoundError:
+        return 0
+    pid = master_pid(files.control)
+    return pid if pid and age > _YOUNG_SECONDS and not carries(cluster, files) else 0
 
 
 def close_master(files: Files) -> bool:

@@ -20,7 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import framed
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import FULL, hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
 
 from hpc_jupyter.errors import Failure, NoSession, Unreachable
 from hpc_jupyter.exits import Exit
@@ -96,13 +96,7 @@ class Access:
 
     def carries(self, *, seconds: float = _ALIVE_SECONDS) -> bool:
         """Whether a master is there and its connection still carries: after sleep or a cut it may not know itself."""
-        if not ssh.master_alive(self.files):
-            return False
-        try:
-            ssh.run_remote(self.cluster, self.files, ["true"], timeout_seconds=seconds, by_master=True)
-        except ssh.ConnectFailed as error:
-            return error.cause == FULL
-        return True
+        return ssh.carries(self.cluster, self.files, seconds=seconds)
 
     def run(self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS) -> ssh.Answer:
         """Run a command on the account."""

@@ -98,16 +98,23 @@ def disconnect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return _show(context, command.run(account, values["session"]))
 
 
-@cli.command(short_help="Show sessions.", epilog=_examples("hpc-jupyter status", "hpc-jupyter status alice@lab --json"))
+@cli.command(
+    short_help="Show sessions.",
+    epilog=_examples(
+        "hpc-jupyter status", "hpc-jupyter status alice@lab --json",
+        "hpc-jupyter status --notify     (a word on the desktop when a queued session is ready)",
+    ),
+)  # fmt: skip
 @click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@decorators.following
 @decorators.common
 @click.pass_context
 def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
     """Show the sessions of accounts, by default of all that this computer has used."""
-    from hpc_jupyter.commands import status as command
+    from hpc_jupyter.commands import follow as command
 
     context = _context(ctx, values)
-    return _show(context, command.run(context, accounts))
+    return command.run(context, accounts, command.Following.of(values))
 
 
 @cli.command(short_help="Start Jupyter anew in a session's job.", epilog=_examples("hpc-jupyter restart alice@lab"))

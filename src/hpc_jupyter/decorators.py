@@ -61,6 +61,29 @@ def connection(function: F) -> F:
     return function
 
 
+def following(function: F) -> F:
+    options = (
+        click.option("--watch", is_flag=True, help="Ask again and again, until Ctrl-C."),
+        click.option(
+            "--every", type=click.IntRange(5, 3600), default=30, show_default=True, metavar="SECONDS",
+            help="How often to ask.",
+        ),
+        click.option("--html", default="", metavar="FILE", help="Write a page of it too, which a phone can show."),
+        click.option(
+            "--notify", is_flag=True,
+            help="Tell the desktop when a session that waits is ready or over; ends when none waits any more.",
+        ),
+        click.option(
+            "--notify-command", default="", metavar="COMMAND",
+            help="Run COMMAND MESSAGE then instead, without a shell; it finds HPC_JUPYTER_ACCOUNT, _SESSION, _STATE, "
+            "_NODE and _JOB_ID in its environment.",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 _RESOURCES = (
     ("--time", "[D-]H:MM:SS", "Walltime, such as 2:00:00."),
     ("--cpus", "N", "Cores."),

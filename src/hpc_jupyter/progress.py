@@ -30,6 +30,25 @@ class Standing(Progress, Protocol):
         """Say how things stand, where a line can be changed in place; elsewhere only what happens is told."""
 
 
+class Quiet:
+    """For what goes on behind something that is shown already."""
+
+    def say(self, text: str) -> None:
+        """Nothing to do."""
+
+    def now(self, text: str) -> None:
+        """Nothing to do."""
+
+    def stand(self, text: str) -> None:
+        """Nothing to do."""
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+    def done(self) -> None:
+        """Nothing to do."""
+
+
 class Plain:
     """One line for everything, without repeating itself."""
 

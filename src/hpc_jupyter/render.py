@@ -26,11 +26,11 @@ class Result(Protocol):
 def show(result: Result, *, as_json: bool) -> Exit:
     """Print ``result`` on standard output; returns its exit code."""
     text = json.dumps(result.to_json(), ensure_ascii=False) if as_json else "\n".join(result.lines())
-    sys.stdout.buffer.write(_printable(text).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.write(printable(text).encode("utf-8", "replace") + b"\n")
     sys.stdout.flush()
     return result.code
 
 
-def _printable(text: str) -> str:
-    """Without the control characters with which a log could redraw the terminal."""
+def printable(text: str) -> str:
+    """``text`` without the control characters with which a log could redraw the terminal."""
     return "".join(char if char >= " " or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)

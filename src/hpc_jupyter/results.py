@@ -97,10 +97,12 @@ class Holding:
     port: int
     pid: int
     up: bool
+    route: str = ""
 
     def words(self) -> str:
         """For the end of a session's line."""
-        return f"connected here on port {self.port}" if self.up else f"reconnecting here (process {self.pid})"
+        way = f" by route {self.route}" if self.route else ""
+        return f"connected here on port {self.port}{way}" if self.up else f"reconnecting here (process {self.pid})"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,10 @@ EXAMPLES = {
     ],
     "connect": ["hpc-jupyter connect alice@lab"],
     "disconnect": ["hpc-jupyter disconnect alice@lab"],
-    "status": ["hpc-jupyter status", "hpc-jupyter status alice@lab --json"],
+    "status": [
+        "hpc-jupyter status", "hpc-jupyter status alice@lab --json",
+        "hpc-jupyter status --notify     (a word on the desktop when a queued session is ready)",
+    ],
     "restart": ["hpc-jupyter restart alice@lab"],
     "stop": ["hpc-jupyter stop alice@lab", "hpc-jupyter stop alice@lab --all"],
     "clean": ["hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"],

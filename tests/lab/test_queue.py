@@ -30,5 +30,15 @@ def test_a_job_that_waits_for_hours_is_left_in_the_queue_and_found_again(alice: 
     again = alice.cli("launch", alice.account, "--wait-seconds", "1", check=False)
     assert (again.returncode, alice.squeue()[0][0]) == (6, job)
     assert f"Watch it again: {command.format('launch')}\nGive it up: {command.format('stop')}\n" in again.stderr
+    tell = "sh -c 'echo $HPC_JUPYTER_STATE $HPC_JUPYTER_JOB_ID: $1 > /tmp/told' sh"
+    follow = [*argv[:3], "status", alice.account, "--every", "5", "--notify-command", tell]
+    with lab.host("client").popen(follow, user="alice", stdout=PIPE, stderr=STDOUT) as followed:
+        assert followed.stdout
+        assert "waits in the queue" in followed.stdout.readline()
+        lab.host("login1").run(["scontrol", "update", f"jobid={job}", "starttime=now"], user="alice")
+        shown = followed.communicate(timeout=120)[0]
+    assert followed.returncode == 0, shown
+    told_too = lab.host("client").run(["cat", "/tmp/told"], user="alice").stdout
+    assert told_too.startswith(f"ready {job}: alice@lab default: Ready on ")
     assert alice.cli("stop", alice.account).stdout == f"Stopped session default of alice@lab (job {job})\n"
     assert alice.squeue() == []

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import DENIED
 
 from hpc_jupyter import leftovers
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, Play, PlayResult
+from hpc_jupyter.play import HostResult, Play
 from hpc_jupyter.play import run as run_play
+from hpc_jupyter.progress import Quiet
 from hpc_jupyter.results import AccountStatus, Holding, Status
 from hpc_jupyter.state import Held, Store, known_accounts
 from hpc_jupyter.watch import Watcher
 
 
-def run(context: Context, names: Sequence[str]) -> Status:
-    """Ask all accounts in one play; what is wrong with one does not hide the others."""
+def run(context: Context, names: Sequence[str], *, interactive: bool = True) -> Status:
+    """Ask all accounts at once; what is wrong with one does not hide the others.
+
+    Nobody is asked for a password unless ``interactive``, nor shown what is going on.
+    """
     wanted = list(dict.fromkeys(names)) or used_accounts(context)
-    problems = {name: _enter(context, name, strict=bool(names)) for name in wanted}
-    reachable = [name for name in wanted if not problems[name]]
-    answer = _ask(context, reachable) if reachable else PlayResult(succeeded=True, hosts={})
-    rows = tuple(_row(context, name, problems[name], answer) for name in wanted)
+    problems = {name: _problem(context, name, strict=bool(names)) for name in wanted}
+    answers = _ask(context, [name for name in wanted if not problems[name]], interactive=interactive)
+    rows = tuple(_row(context, name, problems[name], answers.get(name, HostResult(name))) for name in wanted)
     plays = tuple(_told(each, context.hints("").command("clean")) for each in leftovers.find_plays())
-    return Status(rows, leftovers=plays, code=_code(rows, problems) if names else Exit.OK)
+    unreachable = any(problems.values()) or any(each.unreachable for each in answers.values())
+    return Status(rows, leftovers=plays, code=_code(rows, unreachable=unreachable) if names else Exit.OK)
 
 
 def used_accounts(context: Context) -> list[str]:
@@ -36,32 +42,55 @@ def used_accounts(context: Context) -> list[str]:
     return [name for name in known if name in context.accounts.accounts or _connections(name) or leftovers.find(name)]
 
 
-def _enter(context: Context, name: str, *, strict: bool) -> str:
-    """Log in to one account; what went wrong, empty if nothing."""
+def _problem(context: Context, name: str, *, strict: bool) -> str:
+    """What is wrong with the facts of one account, empty if nothing."""
     try:
-        context.access(name)
+        _ = context.account(name).cluster
     except BadInput as error:
         if strict and (name in context.accounts.accounts or name not in known_accounts()):
             raise
         return str(error)
+    return ""
+
+
+def _ask(context: Context, names: Sequence[str], *, interactive: bool) -> Mapping[str, HostResult]:
+    """What each account says. Those that let nobody in without a person are entered one by one, and asked again."""
+    answers = _play(context, names, quiet=not interactive)
+    denied = [name for name, host in answers.items() if host.unreachable and host.kind == DENIED]
+    if not denied or not interactive or not sys.stdin.isatty():
+        return answers
+    refused = {name: _enter(context, name) for name in denied}
+    entered = [name for name in denied if not refused[name]]
+    kept = {name: replace(answers[name], message=text) for name, text in refused.items() if text}
+    return {**answers, **kept, **_play(context, entered)}
+
+
+def _play(context: Context, names: Sequence[str], *, quiet: bool = False) -> Mapping[str, HostResult]:
+    if not names:
+        return {}
+    progress = Quiet() if quiet else context.progress
+    progress.stand(f"Asking {names[0] if len(names) == 1 else f'{len(names)} accounts'}")
+    play = Play("hpc.jupyter.status", inventory=context.accounts.sources, accounts=names, verbosity=context.verbosity)
+    try:
+        result = run_play(play, Watcher(progress))
+    finally:
+        progress.done()
+    if result.interrupted:
+        raise KeyboardInterrupt
+    silent = {name: HostResult(name, failed=not result.succeeded, message=result.message) for name in names}
+    return {**silent, **result.hosts}
+
+
+def _enter(context: Context, name: str) -> str:
+    """Log in to one account, asking its owner; what went wrong, empty if nothing."""
+    try:
+        context.access(name)
     except HpcJupyterError as error:
         return str(error)
     return ""
 
 
-def _ask(context: Context, names: Sequence[str]) -> PlayResult:
-    play = Play("hpc.jupyter.status", inventory=context.accounts.sources, accounts=names, verbosity=context.verbosity)
-    try:
-        result = run_play(play, Watcher(context.progress))
-    finally:
-        context.progress.done()
-    if result.interrupted:
-        raise KeyboardInterrupt
-    return result
-
-
-def _row(context: Context, name: str, problem: str, answer: PlayResult) -> AccountStatus:
-    host = answer.hosts.get(name, HostResult(name, failed=not answer.succeeded, message=answer.message))
+def _row(context: Context, name: str, problem: str, host: HostResult) -> AccountStatus:
     failed = problem or (host.message if host.failed else "")
     there = [] if failed else [Leftover(**each) for each in host.told.get("leftovers", ())]
     return AccountStatus(
@@ -91,10 +120,10 @@ def _connections(name: str) -> tuple[Holding, ...]:
 
 
 def _holding(session: str, held: Held) -> Holding:
-    return Holding(session, held.port, held.holder.pid, up=held.is_up)
+    return Holding(session, held.port, held.holder.pid, up=held.is_up, route=held.route)
 
 
-def _code(rows: Sequence[AccountStatus], problems: dict[str, str]) -> Exit:
-    if any(problems.values()):
+def _code(rows: Sequence[AccountStatus], *, unreachable: bool) -> Exit:
+    if unreachable:
         return Exit.UNREACHABLE
     return Exit.FAILED if any(row.problem for row in rows) else Exit.OK

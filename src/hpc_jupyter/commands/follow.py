@@ -1,0 +1,136 @@
+"""``status`` again and again: on the terminal, as a page, and with a word to whoever waits for a session."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
+
+from hpc_jupyter import render, status_page
+from hpc_jupyter.commands import status
+from hpc_jupyter.context import Context
+from hpc_jupyter.exits import Exit
+from hpc_jupyter.notify import Notifier
+from hpc_jupyter.results import Status
+
+Sessions = dict[tuple[str, str], Mapping[str, Any]]
+"""Sessions as answers give them, by account and name."""
+
+_WAITING = (rec.INTENDED, rec.SUBMITTED, rec.QUEUED, rec.STARTING, rec.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Following:
+    """Until when status is followed: Ctrl-C, or with a ``notifier`` alone until nothing waits; ``html`` is a page."""
+
+    watch: bool = False
+    every_seconds: int = 30
+    html: str = ""
+    notifier: Notifier | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Following:
+        """What the options say; raises ``BadInput`` before anybody is asked."""
+        notifier = Notifier.command(values["notify_command"]) if values["notify_command"] else None
+        if values["notify"] and notifier is None:
+            notifier = Notifier.desktop()
+        html = status_page.check(values["html"]) if values["html"] else ""
+        return cls(values["watch"], values["every"], html, notifier)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether to ask more than once."""
+        return self.watch or self.notifier is not None
+
+
+def run(context: Context, names: Sequence[str], following: Following) -> Exit:
+    """Show status as often as is wanted; Ctrl-C is how watching ends."""
+    seen = _ask(context, names, following, interactive=True)
+    if not following.repeats:
+        return render.show(seen, as_json=context.as_json)
+    with contextlib.suppress(KeyboardInterrupt), _screen(context, following) as show:
+        show(seen)
+        known = _sessions(seen)
+        while following.watch or any(_waits(each) for each in known.values()):
+            _sleep(following.every_seconds)
+            seen = _ask(context, names, following, interactive=False)
+            show(seen)
+            for each in news(known, seen):
+                _tell(context, following.notifier, each)
+            # Where nobody answers now, what was waited for is waited for still.
+            known.update(_sessions(seen))
+    return Exit.OK
+
+
+def news(known: Sessions, seen: Status) -> list[Mapping[str, Any]]:
+    """The sessions that waited when they were last seen, and are ready or over now."""
+    now = _sessions(seen)
+    return [now[key] for key in now if _waits(known.get(key, {})) and now[key]["state"] in (rec.READY, rec.ENDED)]
+
+
+def _ask(context: Context, names: Sequence[str], following: Following, *, interactive: bool) -> Status:
+    seen = status.run(context, names, interactive=interactive)
+    if following.html:
+        status_page.write(following.html, seen, again_seconds=following.every_seconds if following.repeats else 0)
+    return seen
+
+
+def _waits(session: Mapping[str, Any]) -> bool:
+    return session.get("state") in _WAITING
+
+
+def _sessions(seen: Status) -> Sessions:
+    return {(row.account, str(each["session"])): each for row in seen.accounts for each in row.sessions}
+
+
+def _tell(context: Context, notifier: Notifier | None, session: Mapping[str, Any]) -> None:
+    if notifier is not None:
+        about = {name: str(session.get(name) or "") for name in ("account", "session", "state", "node", "job_id")}
+        problem = notifier.tell(line(session), about)
+        if problem:
+            context.progress.say(problem)
+
+
+def _sleep(seconds: float) -> None:
+    """Apart, for tests."""
+    time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def _screen(context: Context, following: Following) -> Iterator[Callable[[Status], None]]:
+    """On a terminal what is shown is replaced; elsewhere a block is added where something has changed."""
+    if context.as_json or not sys.stdout.isatty():
+        yield _Log(as_json=context.as_json)
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False, vertical_overflow="visible") as live:
+
+        def show(seen: Status) -> None:
+            asked = datetime.now().astimezone().strftime("%H:%M:%S")
+            footer = f"Asked at {asked}, again every {following.every_seconds} seconds; Ctrl-C ends this"
+            live.update(Text(render.printable("\n".join([*seen.lines(), "", footer]))), refresh=True)
+
+        yield show
+
+
+class _Log:
+    """What is written to a file or a pipe: nothing twice."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._last: object = None
+
+    def __call__(self, seen: Status) -> None:
+        told = seen.to_json() if self._as_json else seen.lines()
+        if told != self._last:
+            self._last = told
+            render.show(seen, as_json=self._as_json)
