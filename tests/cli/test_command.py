@@ -70,14 +70,10 @@ def test_the_help_of_a_command_shows_an_example(environment: dict[str, str], com
 
 
 def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str]) -> None:
-    times = []
-    for _ in range(5):
-        begun = time.monotonic()
-        shown = run({**environment, "PYTHONPROFILEIMPORTTIME": "1"}, "--help")
-        times.append(time.monotonic() - begun)
+    shown = run({**environment, "PYTHONPROFILEIMPORTTIME": "1"}, "--help")
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in shown.stderr.splitlines() if "|" in line}
     assert loaded & {"ansible", "ansible_runner", "yaml", "rich", "urllib3", "tenacity", "filelock", "json"} == set()
-    assert min(times) < 1.0
+    assert "click" in loaded
 
 
 @pytest.mark.parametrize(
