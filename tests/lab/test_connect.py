@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
 from hpclab import Lab
-from tests.laptop import PREFIX, ROOT
+from tests.laptop import PREFIX
+from tests.person import Person
 
 WRONG = "SHA256:" + "A" * 43
-PLAY = """\
-- hosts: all
-  gather_facts: false
-  tasks:
-    - hpc.jupyter.connect:
-        timeout_seconds: "{{ patience | default(15) }}"
-      register: way
-    - ansible.builtin.debug:
-        msg: "opened={{ way.opened }}"
-    - ansible.builtin.ping:
-    - ansible.builtin.command: hostname
-      register: there
-      changed_when: false
-    - ansible.builtin.debug:
-        msg: "there={{ there.stdout }}"
-"""
 LOG_IN = """\
 import sys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import cluster, ssh, ssh_config
@@ -39,46 +21,6 @@ files = ssh_config.write(lab)
 print(ssh.open_master(lab, files, askpass=sys.argv[3], timeout_seconds=15))
 print(ssh.run_remote(lab, files, ["hostname"]).stdout)
 """
-
-
-@dataclass
-class Person:
-    """Somebody at the laptop."""
-
-    lab: Lab
-    name: str = "alice"
-
-    def facts(self, **changes: Any) -> dict[str, Any]:
-        """What the inventory says of the cluster."""
-        return {**{f"hpc_{name}": value for name, value in self.lab.facts().items()}, **changes}
-
-    def run(self, *argv: str, env: dict[str, str] | None = None) -> CompletedProcess[str]:
-        """A program on the laptop."""
-        where = f"/home/{self.name}"
-        return self.lab.host("client").run(argv, user=self.name, env=env, check=False, cwd=where)
-
-    def write(self, path: str, text: str, *, mode: int = 0o600) -> str:
-        """A file in the home directory of the laptop."""
-        whole = f"/home/{self.name}/{path}"
-        self.lab.host("client").write(whole, text, owner=self.name, mode=mode)
-        return whole
-
-    def play(self, *arguments: str, accounts: tuple[str, ...] = (), **changes: Any) -> str:
-        """What ansible-playbook says."""
-        hosts: dict[str, object] = {account: {} for account in accounts or (f"{self.name}@lab",)}
-        inventory = {"lab": {"hosts": hosts, "vars": self.facts(**changes)}}
-        self.write("hosts.json", json.dumps(inventory))
-        self.write("way.yml", PLAY)
-        self.write("group_vars/all.yml", (ROOT / "playbooks/group_vars/all.yml").read_text())
-        argv = [f"{PREFIX}/bin/ansible-playbook", "-i", "hosts.json", "way.yml", *arguments]
-        done = self.run(*argv)
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def forget_keys(self) -> None:
-        """The sites know no key of this person."""
-        for host in ("gate", "login1"):
-            self.lab.host(host).run(["rm", "-f", f"/home/{self.name}/.ssh/authorized_keys"])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from hpclab import Lab
 from hpclab.host import RunningHost
-from tests.lab.test_connect import Person
+from tests.person import Person
 
 OWN = "/usr/bin/python3.11"
 OLD = sorted((Path.home() / ".pyenv/versions").glob("3.6.*"))
