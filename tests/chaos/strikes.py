@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from hpclab.host import RunningHost
 from hpclab.process import until
 from tests.chaos.world import BENCH, CLOCK, LAB, TIME, Session, World
+from tests.laptop import JUPYTER
 
 _BOTH = (LAB, BENCH)
 _HOLDER = r"hpc_jupyter .*\bhold {account} --session {session}$"
@@ -20,7 +22,7 @@ _JUMP = r"^ssh .* -W "
 _SLURMCTLD = r"^slurmctld "
 _SAVED_SECONDS = 10.0
 """Slurm saves what it knows every five seconds."""
-_LEAST_KB = 4
+_LEAST_KB, _LEAST_STEP = 4, 60
 
 Act = Callable[[World, Session, random.Random], AbstractContextManager[object]]
 
@@ -100,7 +102,7 @@ def _full(name: str, path: str) -> Act:
         host.run(["mount", "-o", f"remount,size={max(used, _LEAST_KB)}k", path])
         try:
             # What is left of its last pages.
-            host.run(["sh", "-c", f"cat /dev/zero > {path}/full"], check=False)
+            assert host.run(["sh", "-c", f"cat /dev/zero > {path}/full"], check=False).returncode
             yield
         finally:
             host.run(["mount", "-o", "remount,size=50%", path])
@@ -113,8 +115,10 @@ def _full(name: str, path: str) -> Act:
 def clock(world: World, session: Session, dice: random.Random) -> Iterator[None]:
     """One host's time of day is minutes off, for what runs there as well."""
     host = world.on_the_way(dice.choice(["client", "login", "node"]), session)
-    host.write(CLOCK, str(dice.choice([-1, 1]) * dice.uniform(60, 600)))
+    host.write(CLOCK, str(dice.choice([-1, 1]) * dice.uniform(_LEAST_STEP, 600)))
     try:
+        now = host.run([f"{JUPYTER}/bin/python", "-c", "import time; print(time.time())"]).stdout
+        assert abs(float(now) - time.time()) > _LEAST_STEP / 2
         yield
     finally:
         host.run(["rm", CLOCK])
