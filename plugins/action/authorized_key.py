@@ -28,6 +28,7 @@ class ActionModule(AccountAction):
         "public_key": {"type": "str", "required": True, "no_log": False},
         "state": {"type": "str", "choices": sorted(_VERBS), "default": "present"},
         "gateways": {"type": "bool", "default": True},
+        "key": {"type": "str", "default": "", "no_log": False},
         "further": {"type": "list", "elements": "str", "default": [], "no_log": False},
     }
 
@@ -38,19 +39,23 @@ class ActionModule(AccountAction):
         files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
         way, further = hops(cluster), [public_part(key) for key in arguments["further"]]
-        on_account = [self._on_account(cluster, files, verb, key) for key in (public, *further)]
-        changed = [str(way[-1])] if any(on_account) else []
-        gateways = list(range(len(cluster.gateways))) if arguments["gateways"] and public else []
-        if verb == "remove":  # the way to a gateway leads through those before it
+        of_account, gateways = [public, *further], list(range(len(cluster.gateways)))
+        if verb == "remove":  # in the other order: the way to a gateway leads through those before it
+            of_account.reverse()
             gateways.reverse()
+        if not arguments["gateways"] or not public:
+            gateways = []
+        on_account = [self._on_account(cluster, files, verb, key) for key in of_account]
+        changed = [str(way[-1])] if any(on_account) else []
         asking: list[str] = []
         with self._asked(cluster, files) as asked:
             changed += [
                 str(way[index]) for index in gateways
-                if self._on_gateway(cluster, files, verb, public, index=index, asked=asked)
+                if self._on_gateway(cluster, files, verb, public, index=index, asked=asked, key=arguments["key"])
             ]
             if verb == "add" and not self._task.check_mode:
                 asking = _asking(cluster, asked)
+                _prove(cluster, files, key=arguments["key"], public=public)
         return {"changed": bool(changed), "asking": asking, "diff": _diff(changed, [public, *further], verb=verb)}
 
     def _on_account(self, cluster: Cluster, files: Files, verb: str, public: str) -> bool:
@@ -61,11 +66,11 @@ class ActionModule(AccountAction):
         return self._would(verb, shell.parse(answer.stdout, where=where))
 
     def _on_gateway(
-        self, cluster: Cluster, files: Files, verb: str, public: str, *, index: int, asked: shell.Asked
+        self, cluster: Cluster, files: Files, verb: str, public: str, *, index: int, asked: shell.Asked, key: str
     ) -> bool:
         """Only where the key is needed: a gateway may share the account's home, or let nobody run a command."""
         batch = shell.Asked(files.batch_config, {})
-        if verb == "add" and shell.lets_in(cluster, index=index, asked=batch):
+        if verb == "add" and not (key and self._task.check_mode) and _lets_in(cluster, index, batch, key, public):
             return False
         said = shell.on_gateway(cluster, self._argv(verb, public, cluster), index=index, asked=asked)
         try:
@@ -90,6 +95,23 @@ class ActionModule(AccountAction):
             return
         with answering(cluster, files, password=str(password)) as askpass:
             yield shell.Asked(files.once_config, {"SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force"})
+
+
+def _lets_in(cluster: Cluster, index: int, batch: shell.Asked, key: str, public: str) -> bool:
+    if key:
+        return shell.takes(cluster, index=index, asked=batch, key=key, public=public)
+    return shell.lets_in(cluster, index=index, asked=batch)
+
+
+def _prove(cluster: Cluster, files: Files, *, key: str, public: str) -> None:
+    """That ``key`` opens every hop by itself; raises ``KeyProblem``."""
+    batch = shell.Asked(files.batch_config, {})
+    for index, hop in enumerate(hops(cluster) if key else ()):
+        if not shell.takes(cluster, index=index, asked=batch, key=key, public=public):
+            raise shell.KeyProblem(
+                f"{cluster.name}: {hop} does not take the new key {key}. Nothing was taken back: the old key opens "
+                "every hop as before. Ask how it gets there; one with a passphrase must be in the agent (ssh-add)"
+            )
 
 
 def _asking(cluster: Cluster, asked: shell.Asked) -> list[str]:

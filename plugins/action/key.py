@@ -14,7 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils import keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place, blocks, read
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
 
 
 class ActionModule(AccountAction):
@@ -36,7 +36,8 @@ class ActionModule(AccountAction):
     def _present(self, path: str, cluster: Cluster) -> dict[str, Any]:
         place = Place.at_home()
         own = [] if path else keys.configured(cluster.login_hosts[0], user=cluster.user, config=place.config)
-        key = keys.find(path, ssh_directory=place.ssh, configured=own)
+        settled = keys.settled(Files(state_directory(cluster.account)).identity)
+        key = keys.find(path, ssh_directory=place.ssh, configured=[*own, *settled])
         if key.made and not self._task.check_mode:
             key = keys.make(key)
         after = f"{key.path}: a new ed25519 key\n" if key.made else ""

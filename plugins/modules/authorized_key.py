@@ -41,6 +41,12 @@ options:
     description: Whether the gateways get the key too.
     type: bool
     default: true
+  key:
+    description:
+      - The private key's path. If given, it must be what opens every hop after this, without the help of another key,
+        and a gateway gets it also where another one lets in already.
+    type: str
+    default: ""
   further:
     description: Further public keys for the account itself, as in a C(.pub) file. No gateway gets them.
     type: list

@@ -9,6 +9,8 @@ made for it, so that removing it leaves everything as it was.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 import secrets
@@ -27,7 +29,8 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gate
 MARK = "hpc.jupyter"
 _PUBLIC = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]{32,8192}={0,2}")
 _SECONDS = 60.0
-_LET_IN = re.compile(r"(?m)^Authenticated to ")
+_LET_IN = re.compile(r"(?m)^(?:debug1: )?Authenticated to ")
+_TAKEN = re.compile(r"(?m)^debug1: Server accepts key: .* (SHA256:[A-Za-z0-9+/]{43})")
 
 SCRIPT = r"""
 set -u
@@ -93,13 +96,14 @@ add() {
 
 remove() {
     note=$(lines note | tail -n 1)
-    [ -n "$note" ] || note=$mark,file,directory  # the line of the way back does not say what was made for it
     numbers=$(lines ours)
     last=$(awk 'END { print NR }' "$file")
     fresh
     script=
     for number in $numbers; do script="$script${number}d;"; done
     sed "$script" "$file" >"$new" || broken
+    [ -z "$note" ] || inherit
+    [ -n "$note" ] || note=$mark,file,directory  # the line of the way back does not say what was made for it
     case ",$note,:$(echo $numbers)" in
         *,newline,*" $last" | *,newline,*":$last") shorten ;;
     esac
@@ -109,6 +113,14 @@ remove() {
     esac
     case ",$note," in *,directory,*) rmdir .ssh 2>/dev/null ;; esac
     return 0
+}
+
+# Another line of ours that stays says from now on what was made for the first.
+inherit() {
+    heir=$(awk -v mark="$mark" '!/^#/ && $NF == mark { print NR; exit }' "$new")
+    [ -n "$heir" ] || return 0
+    cp -p "$new" "$new.cut" && sed "${heir}s/[^ ]*\$/$note/" "$new" >"$new.cut" && mv -f "$new.cut" "$new" || broken
+    note=$mark
 }
 
 shorten() {
@@ -187,6 +199,15 @@ def lets_in(cluster: Cluster, *, index: int, asked: Asked, key_only: bool = Fals
     options = ["-o", "PreferredAuthentications=publickey,gssapi-with-mic,hostbased"] if key_only else []
     done = to_hop(cluster, index=index, asked=asked, options=options, script="exit 0\n")
     return len(_LET_IN.findall(done.stderr)) > index
+
+
+def takes(cluster: Cluster, *, index: int, asked: Asked, key: str, public: str) -> bool:
+    """Whether the hop at ``index`` lets us in with this very key, whatever other keys it would take as well."""
+    only = [f'IdentityFile "{key}"', "IdentitiesOnly yes", "PreferredAuthentications publickey", "LogLevel DEBUG1"]
+    options = [word for line in only for word in ("-o", line)]
+    said = to_hop(cluster, index=index, asked=asked, options=options, script="exit 0\n").stderr
+    digest = base64.b64encode(hashlib.sha256(base64.b64decode(public.split()[1])).digest()).decode().rstrip("=")
+    return len(_LET_IN.findall(said)) > index and _TAKEN.findall(said)[-1:] == [f"SHA256:{digest}"]
 
 
 def on_gateway(cluster: Cluster, argv: Sequence[str], *, index: int, asked: Asked) -> str:

@@ -130,6 +130,12 @@ def identities(key: Key, *, ssh_directory: str) -> str:
     return "".join(f'IdentityFile "{path}"\n' for path in dict.fromkeys(paths) if path)
 
 
+def settled(identity: str) -> list[str]:
+    """The key that ``identities`` has put first into the file ``identity``, if that is there."""
+    found = re.match(r'IdentityFile "([^"\n]+)"', _text(identity))
+    return [found[1].removesuffix(".pub")] if found and os.path.exists(found[1]) else []
+
+
 def _checked(path: str) -> str:
     expanded = os.path.expanduser(path)
     if not os.path.isabs(expanded) or re.search(r"[\"\x00-\x1f\x7f%$]", expanded):

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authorized_keys, keys
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.authorized_keys import Asked, KeyProblem
 
-from tests.cli.ssh_servers import Server, Way
+from tests.cli.ssh_servers import Server, Way, make_keys
 
 KEY = "ssh-ed25519 " + "A" * 68
 
@@ -58,3 +58,21 @@ def test_the_settled_key_is_used_on_every_hop(way: Way) -> None:
     lines = keys.identities(keys.Key(str(way.home / "id")), ssh_directory=str(way.home / "none"))
     Path(way.files.identity).write_text(lines)
     assert _let_in(way) == [True, True]
+
+
+def test_a_key_is_proven_by_itself_also_where_another_one_opens(way: Way, tmp_path: Path) -> None:
+    make_keys(tmp_path / "new", "ed25519")
+    asked = Asked(way.files.batch_config, {})
+
+    def takes(path: Path) -> list[bool]:
+        public = Path(f"{path}.pub").read_text()
+        return [
+            authorized_keys.takes(way.cluster, index=index, asked=asked, key=str(path), public=public)
+            for index in (0, 1)
+        ]  # fmt: skip
+
+    assert takes(way.home / "id") == [True, True]
+    assert takes(tmp_path / "new" / "ed25519") == [False, False]
+    assert keys.settled(way.files.identity) == []
+    Path(way.files.identity).write_text(keys.identities(keys.Key(str(way.home / "id")), ssh_directory="/none"))
+    assert keys.settled(way.files.identity) == [str(way.home / "id")]

@@ -20,7 +20,7 @@ def test_the_command_of_the_wheel_shows_its_help(from_wheel: Environment, comman
 @pytest.mark.parametrize("source", ["from_wheel", "from_tarball"])
 def test_the_playbooks_are_found_by_name(request: pytest.FixtureRequest, source: str) -> None:
     environment: Environment = request.getfixturevalue(source)
-    names = ("onboard", "setup", "launch", "status", "restart", "stop", "logs", "clean", "offboard")
+    names = ("onboard", "setup", "launch", "status", "restart", "stop", "logs", "clean", "offboard", "rotate")
     asked = [f"hpc.jupyter.{name}" for name in names]
     shown = environment.run("ansible-playbook", *asked, "--syntax-check", "-i", "localhost,").split()
     assert [word for word in shown if word != "playbook:"] == shown[1::2]

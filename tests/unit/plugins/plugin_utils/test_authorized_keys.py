@@ -50,6 +50,25 @@ def put(home: Path, content: bytes | None, mode: int = 0o644) -> Path:
 FILES = [None, b"", b"# none yet\n\n", f"{OTHER} me@home\n".encode(), f"{OTHER} me@home".encode(), b"\xff\xfe\r\n"]
 
 
+SECOND = "ssh-ed25519 " + "D" * 68
+
+
+@pytest.mark.parametrize("before", FILES)
+@pytest.mark.parametrize("first", [KEY, SECOND])
+def test_two_keys_are_taken_back_in_either_order_without_a_trace(
+    tmp_path: Path, before: bytes | None, first: str
+) -> None:
+    file = put(tmp_path, before)
+    was = listing(tmp_path)
+    run(tmp_path, "add")
+    run(tmp_path, "add", SECOND)
+    run(tmp_path, "remove", first)
+    left = SECOND if first == KEY else KEY
+    assert file.read_bytes().count(b"hpc.jupyter") == file.read_bytes().count(left.encode()) == 1
+    run(tmp_path, "remove", left)
+    assert listing(tmp_path) == was
+
+
 @pytest.mark.parametrize("before", FILES)
 def test_added_once_and_taken_back_without_a_trace(tmp_path: Path, before: bytes | None) -> None:
     file = put(tmp_path, before)
