@@ -50,4 +50,7 @@ def write(path: str, pins: Mapping[str, Mapping[str, list[str]]]) -> None:
     """Write all of it in one step; nothing else is in that file."""
     lines = [f"{cluster} {host} {pin}\n" for cluster in sorted(pins) for host in sorted(pins[cluster])
              for pin in pins[cluster][host]]
+    fresh = not os.path.exists(path)
     replace(path, (_HEAD + "".join(lines)).encode())
+    if fresh:  # nothing in it is secret, and a lab shares it
+        os.chmod(path, 0o644)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
+from hpc_jupyter.account import accounts_file
 from tests.cli.test_command import run
 from tests.machine import ROOT
 
@@ -155,3 +156,11 @@ def test_what_is_wrong_in_an_accounts_file_is_told_with_its_line(environment: di
     assert done.stderr == (
         f"hpc-jupyter: {inventory}/lab.accounts.yml:10: bob: 'cory' is not a cluster of this file. Did you mean cori?\n"
     )
+
+
+def test_the_accounts_file_of_a_cluster_is_found_among_the_sources(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {local: {}}}\n")
+    (tmp_path / "lab.accounts.yml").write_text(LAB)
+    assert accounts_file([str(tmp_path)], "hydra-2") == f"{tmp_path}/lab.accounts.yml"
+    assert accounts_file([f"{tmp_path}/lab.accounts.yml"], "dice") == ""
+    assert accounts_file([f"{tmp_path}/hosts.yml"], "cori") == ""

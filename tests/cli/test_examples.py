@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,3 +53,14 @@ def test_the_facts_of_an_example_are_right(name: str) -> None:
 def test_an_example_names_no_variable_that_nobody_reads(name: str) -> None:
     named = {key for key in yaml.safe_load(EXAMPLES[name].read_text()) if not key.startswith("hpc_")}
     assert named <= role_variables()
+
+
+def test_the_example_of_a_lab_in_one_file_is_right_and_short(environment: dict[str, str], tmp_path: Path) -> None:
+    lab = tmp_path / "lab.accounts.yml"
+    shutil.copy(INVENTORY / "lab.accounts.yml.txt", lab)
+    told = json.loads(run(environment, "accounts", "-i", str(lab), "--json").stdout)["accounts"]
+    names = ["alice@cori", "alice@hydra", "bob@cori", "bob@hydra", "carol@cori"]
+    assert [(account["account"], account["problem"]) for account in told] == [(name, "") for name in names]
+    clusters, people = lab.read_text().partition("clusters:\n")[2].split("people:\n")
+    assert all(len(part.splitlines()) <= 10 for part in re.split(r"(?m)^  \w+:$", clusters.partition("\n\n")[0]))
+    assert len(people.splitlines()) == len({name.partition("@")[0] for name in names})

@@ -6,6 +6,8 @@ import functools
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh_config
 
 from hpc_jupyter.commands import trust
 from hpc_jupyter.context import Context
@@ -18,9 +20,9 @@ def unknown(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Way:  
     """A way of which nothing is pinned."""
     way.write(host_keys=())
     own = functools.partial(
-        trust.ssh_config.write, directory=way.files.directory, own_configs=[str(way.home / "own_config")]
+        ssh_config.write, directory=way.files.directory, own_configs=[str(way.home / "own_config")]
     )
-    monkeypatch.setattr(trust.ssh_config, "write", own)
+    monkeypatch.setattr(ssh_config, "write", own)
     monkeypatch.setattr(trust, "_cluster", lambda _context, _name: way.cluster)
     monkeypatch.setattr(trust, "_file", lambda _context, _cluster: str(tmp_path / "lab.accounts.host_keys.txt"))
     return way
@@ -46,12 +48,14 @@ def test_a_hop_is_shown_and_what_is_behind_it_once_it_is_trusted(unknown: Way) -
 
 def test_what_is_confirmed_is_pinned_and_nothing_else(unknown: Way, tmp_path: Path) -> None:
     file = tmp_path / "lab.accounts.host_keys.txt"
+    with pytest.raises(BadInput, match="--fingerprint: 'SHA256:x' is not a fingerprint"):
+        _run("SHA256:x", write=True)
     assert _run(str(WRONG), write=True).code == Exit.UNREACHABLE
     assert not file.exists()
-    gate, login = str(unknown.gate.pin()), str(unknown.login.pin("rsa"))
+    gate, login = f"{unknown.gate.pin()} (ED25519)", str(unknown.login.pin("rsa"))
     done = _run(gate, login, write=True)
     assert (done.code, done.written) == (Exit.OK, (GATE, LOGIN))
-    pinned = [f"lab {GATE} {gate} (ED25519)", f"lab {LOGIN} {login} (RSA)"]
+    pinned = [f"lab {GATE} {gate}", f"lab {LOGIN} {login} (RSA)"]
     assert file.read_text().splitlines()[1:] == pinned
     unknown.write(host_keys=((GATE, (unknown.gate.pin(),)), (LOGIN, (unknown.login.pin("rsa"),))))
     again = _run(gate, write=True)

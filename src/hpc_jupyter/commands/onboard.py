@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpc_jupyter.context import Context
+from hpc_jupyter.errors import Unreachable
 from hpc_jupyter.results import Done
 from hpc_jupyter.watch import play
 
@@ -15,6 +16,8 @@ def run(context: Context, name: str, variables: Mapping[str, Any]) -> Done:
     context.access(name)
     context.progress.now(f"Letting your key into {name}, and setting it up")
     result = play(context, "hpc.jupyter.onboard", name, variables, show_tasks=True)
+    if result.failed:  # the play takes an account that it cannot enter for its owner's business, and this is its owner
+        raise Unreachable(result.message)
     asking = [f"The {hop} still asks for a password" for hop in result.told.get("asking", ())]
     for line in (*asking, *result.told.get("notes", ())):
         context.progress.say(str(line))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -87,6 +88,7 @@ class Trusted:
 
 def run(context: Context, name: str, *, write: bool, fingerprints: Sequence[str]) -> Trusted:
     """Look at one hop after the other; those behind a hop can be seen once that one is trusted."""
+    fingerprints = [_published(text) for text in fingerprints]
     cluster = _cluster(context, name)
     file = _file(context, cluster) if write else ""
     if write and not fingerprints and not sys.stdin.isatty():
@@ -177,6 +179,14 @@ def _pin(file: str, cluster: Cluster, found: Sequence[HopKeys]) -> tuple[str, ..
     if fresh:
         host_keys.write(file, {**pins, cluster.name: {**ours, **fresh}})
     return tuple(fresh)
+
+
+def _published(text: str) -> str:
+    """A fingerprint as sites write it, with or without the key's kind behind it."""
+    found = _fingerprint(text.strip())
+    if not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", found):
+        raise BadInput("--fingerprint", f"{text!r} is not a fingerprint", hint="It is SHA256: and 43 characters")
+    return found
 
 
 def _fingerprint(key: str) -> str:
