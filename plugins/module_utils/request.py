@@ -41,6 +41,7 @@ _OWN_OPTIONS = ("--wrap", "--export", "--export-file", "--output", "--error", "-
                 "--wait", "--chdir", "-o", "-e", "-J", "-a", "-W", "-D")
 """Scheduler options that this collection sets itself, or that would put secrets or other jobs in."""
 _WITH_VALUE = re.compile(r"-[A-Za-z]\w* \S")
+_OWN_ANYWHERE = ("-o ", "-e ", "-J ")
 _OPTION = re.compile(r"-[A-Za-z]|--[A-Za-z]")
 _BUNDLE = re.compile(r"-[HhIkKOQsvV]+[oeJaWD]")
 """Short options in one word, as in ``-Hofile``; those without a value may stand before another."""
@@ -272,8 +273,8 @@ def _extra_option(value: object) -> str:
     text = str(value)
     if not _OPTION.match(text) or any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise BadInput("extra", f"{text!r} is not an option", hint=_EXTRA_HINT)
-    if _WITH_VALUE.match(text):
-        return text  # as PBS, Grid Engine and LSF have them; what they may be is for the scheduler to say
+    if _WITH_VALUE.match(text) and text[:3] not in _OWN_ANYWHERE:
+        return text  # as PBS, Grid Engine and LSF have them; what else they may be is for the scheduler to say
     option = text.split("=", 1)[0] if text.startswith("--") else text[:2]
     # sbatch takes the beginning of a long option's name for the whole.
     if any(own.startswith(option) for own in _OWN_OPTIONS):

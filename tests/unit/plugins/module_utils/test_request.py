@@ -40,6 +40,7 @@ def test_what_is_no_walltime_is_refused_with_an_example(text: str) -> None:
         ("extra", ["--wrap=id"], "extra: --wrap is set by hpc.jupyter itself and cannot be given"),
         ("extra", ["--export=ALL,SECRET"], "extra: --export is set by hpc.jupyter itself and cannot be given"),
         ("extra", ["-o/tmp/x"], "extra: -o is set by hpc.jupyter itself and cannot be given"),
+        ("extra", ["-l gpu=1", "-o /tmp/x"], "extra: -o is set by hpc.jupyter itself and cannot be given"),
         (
             "extra", ["job.sh"],
             "extra: 'job.sh' is not an option. Write one option a list item, such as --licenses=a:1",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
     SchedulerUnavailable,
     SubmitRefused,
     SubmitUnclear,
@@ -55,6 +56,14 @@ def test_resources_become_options_of_sbatch(resources: dict[str, Any], options: 
     fixed = ["--job-name=hpc-jupyter-s", "--output=/h/job.log", "--open-mode=append", "--chdir=/h"]
     job = ["/h/job.sh", "/h/s", "1"]
     assert slurm.submit_argv(order(**resources)) == ["sbatch", "--parsable", *fixed, *options, *job]
+
+
+def test_an_option_and_its_value_are_no_one_word_of_sbatch() -> None:
+    with pytest.raises(BadInput) as refused:
+        slurm.Slurm().check(Resources(extra=("--licenses=a:1", "-l gpu=1")))
+    assert str(refused.value) == (
+        "extra: '-l gpu=1' is not an option of sbatch. Write one option a list item, such as --licenses=a:1"
+    )
 
 
 @pytest.mark.parametrize("text", [
