@@ -67,6 +67,7 @@ def _own(person: Laptop, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.rows("F4")
 def test_a_session_from_launch_to_stop(person: Laptop) -> None:
     account, kind = person.account, _scheduler(person).kind
     told = json.loads(person.cli("launch", account, "--detach", "--json", "--time", "1:00:00", *ALL_CPUS).stdout)
@@ -85,7 +86,7 @@ def test_a_session_from_launch_to_stop(person: Laptop) -> None:
     assert _jobs(person) == [job]
 
     with stopped_controller(person):
-        assert SILENT[kind] in _own(person, "status")[1]
+        assert SILENT[kind] in _own(person, "status", "--session", "default")[1]
     assert f"Stopped session default of {account} (job {job})\n" in person.cli("stop", account).stdout
     assert _jobs(person) == []
     assert (person.record()["state"], person.record()["how"]) == ("ended", "stopped")

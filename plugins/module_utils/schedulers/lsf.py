@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import time
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -97,12 +97,12 @@ class Lsf(Scheduler):
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name."""
-        return [job for called, job in self._own() if called == name]
+        return [job for _name, job in self._own(lambda called: called == name)]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours."""
-        named = [(job_names.session_of(called, self._root), job) for called, job in self._own()]
-        return [(name, job) for name, job in named if name]
+        own = self._own(lambda called: bool(job_names.session_of(called, self._root)))
+        return [(job_names.session_of(called, self._root), job) for called, job in own]
 
     def cancel(self, job_id: str) -> None:
         """``bkill`` complains about jobs that are gone."""
@@ -111,9 +111,9 @@ class Lsf(Scheduler):
         if result.timed_out or (result.code != 0 and not _KILLED.search(said)):
             raise SchedulerUnavailable(f"bkill could not end job {job_id}: {asked.words(said) or 'it did not answer'}")
 
-    def _own(self) -> list[tuple[str, Job]]:
-        """Those that are not gone: what ``bjobs`` lists unless it is told otherwise."""
-        jobs = read_jobs(self._run(["bjobs", "-json", "-o", _FIELDS]), missing="")
+    def _own(self, wanted: Callable[[str], bool]) -> list[tuple[str, Job]]:
+        """Those of the names ``wanted`` that are not gone: ``bjobs`` lists no others unless it is told to."""
+        jobs = read_jobs(self._run(["bjobs", "-json", "-o", _FIELDS]), wanted)
         return [(name, job) for name, job in jobs if job.phase != GONE]
 
     def _run(self, argv: list[str], *, seconds: float = asked.QUERY_SECONDS) -> Result:
@@ -164,8 +164,10 @@ def read_submit(result: Result) -> str:
     raise SubmitRefused(f"LSF refused the job: {said}")
 
 
-def read_jobs(result: Result, *, missing: str) -> list[tuple[str, Job]]:
-    """All jobs that ``bjobs`` tells of, after their names.
+def read_jobs(
+    result: Result, wanted: Callable[[str], bool] | None = None, *, missing: str = ""
+) -> list[tuple[str, Job]]:
+    """The jobs that ``bjobs`` tells of, of the names ``wanted``; others may be in states that we do not know.
 
     None only in its own words: that there are none or, of the one asked for, ``missing``, that there is no such job.
     """
@@ -180,7 +182,8 @@ def read_jobs(result: Result, *, missing: str) -> list[tuple[str, Job]]:
         raise SchedulerUnavailable(f"bjobs failed: {asked.words(result.err) or 'it answered with nothing'}")
     if missing and [str(told.get("ERROR", "")).strip() for told in records] == [lost]:
         return []
-    jobs = [(str(told.get("JOB_NAME", "")).strip(), _job(told)) for told in records]
+    named = [(str(told.get("JOB_NAME", "")).strip(), told) for told in records]
+    jobs = [(name, _job(told)) for name, told in named if wanted is None or wanted(name)]
     if missing and missing not in [job.job_id for _name, job in jobs]:
         raise SchedulerUnavailable(f"bjobs did not answer about job {missing}")
     return jobs

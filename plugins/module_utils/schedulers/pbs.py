@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -85,21 +85,21 @@ class Pbs(Scheduler):
     def query(self, job_id: str) -> Job:
         """One job by its id; GONE only where PBS says that it has finished, or that it does not know the id."""
         result = asked.run(self.name, self._show_argv(job_id))
-        known = [job for _name, job in self._parsed(result) if _same(job.job_id, job_id)]
-        if known:
-            return self._finished(known[0])
+        for each, told in self._parsed(result).items():
+            if _same(each, job_id):
+                return self._finished(job_of(each, told))
         if not is_gone(result, job_id=job_id):
             raise _no_answer(result)
         return self._finished(Job(job_id, GONE))
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name."""
-        return [job for called, job in self._own() if called == name]
+        return [job for _name, job in self._own(lambda called: called == name)]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours."""
-        named = [(job_names.session_of(called, self._root), job) for called, job in self._own()]
-        return [(name, job) for name, job in named if name]
+        own = self._own(lambda called: bool(job_names.session_of(called, self._root)))
+        return [(job_names.session_of(called, self._root), job) for called, job in own]
 
     def cancel(self, job_id: str) -> None:
         """``qdel`` complains about jobs that are gone."""
@@ -108,8 +108,11 @@ class Pbs(Scheduler):
             problem = asked.words(result.err) or "it did not answer"
             raise SchedulerUnavailable(f"qdel could not end job {job_id}: {problem}")
 
-    def _own(self) -> Iterator[tuple[str, Job]]:
-        """The account's jobs that are not gone; ``qstat`` lists them by number, and tells whole names one by one."""
+    def _own(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Job]]:
+        """The account's jobs of the names ``wanted`` that are not gone; others may be in states that we do not know.
+
+        ``qstat`` lists them by number, and tells whole names one by one.
+        """
         listed = asked.checked(asked.run(self.name, ["qstat", "-u", user()]), "qstat").out
         if listed and not listed.endswith("\n"):
             raise SchedulerUnavailable("qstat's answer was cut off")
@@ -117,21 +120,22 @@ class Pbs(Scheduler):
         if not numbers:
             return
         result = asked.run(self.name, self._show_argv(*numbers))
-        jobs = list(self._parsed(result))
+        told = self._parsed(result)
         for number in numbers:
-            if not any(_same(job.job_id, number) for _name, job in jobs) and not is_gone(result, job_id=number):
+            if not any(_same(job_id, number) for job_id in told) and not is_gone(result, job_id=number):
                 raise _no_answer(result)
+        named = [(str(each.get("Job_Name", "")), job_id, each) for job_id, each in told.items()]
+        jobs = [(name, job_of(job_id, each)) for name, job_id, each in named if wanted(name)]
         yield from ((name, job) for name, job in jobs if job.phase != GONE)
 
     def _show_argv(self, *ids: str) -> list[str]:
         return ["qstat", "-x", *ids] if self._torque() else ["qstat", "-f", "-F", "json", *ids]
 
-    def _parsed(self, result: Result) -> list[tuple[str, Job]]:
-        """All jobs that an answer tells of, after their names; none where it tells of none."""
+    def _parsed(self, result: Result) -> Mapping[str, Mapping[str, Any]]:
+        """The attributes of all jobs that an answer tells of; none where it tells of none."""
         if result.timed_out:
             raise _no_answer(result)
-        told = pbs_torque.parse(result.out) if self._torque() else parse(result.out)
-        return [(str(each.get("Job_Name", "")), job_of(job_id, each)) for job_id, each in told.items()]
+        return pbs_torque.parse(result.out) if self._torque() else parse(result.out)
 
     def _finished(self, job: Job) -> Job:
         """How a job ended is in the history, where the server keeps one."""
@@ -139,7 +143,7 @@ class Pbs(Scheduler):
             return job
         result = asked.run(self.name, ["qstat", "-x", "-f", "-F", "json", job.job_id])
         try:
-            told = [each for _name, each in self._parsed(result) if _same(each.job_id, job.job_id)]
+            told = [job_of(job_id, each) for job_id, each in self._parsed(result).items() if _same(job_id, job.job_id)]
         except SchedulerUnavailable:
             return job
         return replace(told[0], job_id=job.job_id) if told and told[0].phase == GONE else job

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Iterator, Mapping
+from typing import Callable, Iterator, Mapping
 from xml.etree import ElementTree as ET
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
@@ -38,6 +38,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     user,
 )
 
+Wanted = Callable[[str, str], bool]
+"""Whether a job is, by its number and its name."""
 _ID = re.compile(r"[1-9][0-9]*")
 _UNCLEAR = ("unable to contact", "unable to send", "got send error", "got read error", "commlib", "timed out")
 _STATE = re.compile(r"[dEhqrRsStTwz]+")
@@ -72,9 +74,8 @@ class Sge(Scheduler):
 
     def query(self, job_id: str) -> Job:
         """One job by its id; GONE only where Grid Engine says that it does not know the id."""
-        for row in self._rows():
-            if row.job.job_id == job_id:
-                return self._explained(row.job)
+        for row in self._rows(lambda number, _name: number == job_id):
+            return self._explained(row.job)
         known = asked.run(self.name, ["qstat", "-j", job_id])
         if not is_unknown(known, job_id=job_id):
             asked.checked(known, "qstat")
@@ -83,12 +84,15 @@ class Sge(Scheduler):
 
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name."""
-        return [row.job for row in self._rows() if row.name == name and row.job.phase != GONE]
+        return [row.job for row in self._rows(lambda _number, called: called == name) if row.job.phase != GONE]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours."""
-        named = [(job_names.session_of(row.name, self._root), row) for row in self._rows() if row.job.phase != GONE]
-        return [(name, replace(row.job, starts_at=row.started)) for name, row in named if name]
+        rows = self._rows(lambda _number, name: bool(job_names.session_of(name, self._root)))
+        return [
+            (job_names.session_of(row.name, self._root), replace(row.job, starts_at=row.started))
+            for row in rows if row.job.phase != GONE
+        ]
 
     def cancel(self, job_id: str) -> None:
         """``qdel`` complains about jobs that are gone, or are on their way."""
@@ -97,9 +101,9 @@ class Sge(Scheduler):
         if result.timed_out or (result.code != 0 and not re.search(r"does not exist|already in deletion", said)):
             raise SchedulerUnavailable(f"qdel could not end job {job_id}: {asked.words(said) or 'it did not answer'}")
 
-    def _rows(self) -> list[Row]:
+    def _rows(self, wanted: Wanted) -> list[Row]:
         argv = ["qstat", "-xml", "-r", "-s", "a", "-u", user()]
-        return parse_list(asked.checked(asked.run(self.name, argv), "qstat").out)
+        return parse_list(asked.checked(asked.run(self.name, argv), "qstat").out, wanted)
 
     def _explained(self, job: Job) -> Job:
         """With the reason why it waits; that is asked for apart, and nothing is lost where it is not told."""
@@ -177,8 +181,11 @@ def read_submit(result: Result) -> str:
     raise SubmitRefused(f"Grid Engine refused the job: {said}")
 
 
-def parse_list(text: str) -> list[Row]:
-    """The jobs in the output of ``qstat -xml -r``; what is not whole is no answer."""
+def parse_list(text: str, wanted: Wanted = lambda _number, _name: True) -> list[Row]:
+    """The jobs in the output of ``qstat -xml -r`` that are ``wanted``; what is not whole is no answer.
+
+    Other jobs of the account may be in states that we do not know.
+    """
     start = text.find("<?xml")
     try:
         root = ET.fromstring(text[max(start, 0):].strip())  # noqa: S314 - the scheduler's own
@@ -186,16 +193,17 @@ def parse_list(text: str) -> list[Row]:
         raise SchedulerUnavailable("qstat's answer was cut off, or is none") from error
     if root.tag != "job_info" or [part.tag for part in root] != ["queue_info", "job_info"]:
         raise SchedulerUnavailable("qstat's answer is not a list of jobs")
-    return list(_rows(root))
+    return list(_rows(root, wanted))
 
 
-def _rows(root: ET.Element) -> Iterator[Row]:
+def _rows(root: ET.Element, wanted: Wanted) -> Iterator[Row]:
     for entry in root.iter("job_list"):
         job_id, state = _text(entry, "JB_job_number"), _text(entry, "state")
         name = _text(entry, "full_job_name") or _text(entry, "JB_name")
         if not _ID.fullmatch(job_id) or not name:
             raise SchedulerUnavailable("qstat's answer has a job without a number or a name")
-        yield Row(_job(job_id, state, entry), name, started=asked.moment(_started(entry)))
+        if wanted(job_id, name):
+            yield Row(_job(job_id, state, entry), name, started=asked.moment(_started(entry)))
 
 
 def _text(entry: ET.Element, tag: str) -> str:

@@ -157,7 +157,8 @@ def test_a_silent_batch_system_is_told_in_one_line(answers: dict[str, Result]) -
 
 
 def test_jobs_of_ours_are_found(answers: dict[str, Result]) -> None:
-    answers["bjobs"] = told(record("PEND"), record("RUN", JOBID="8", JOB_NAME="mine"), record("EXIT", JOBID="9"))
+    answers["bjobs"] = told(record("PEND"), record("RUN", JOBID="8", JOB_NAME="mine"), record("EXIT", JOBID="9"),
+                            record("UNKWN", JOBID="10", JOB_NAME="other"))
     assert lsf.Lsf(root="/h/root").sessions() == [("default", Job("7", PENDING))]
     assert [job.job_id for job in lsf.Lsf().find("mine")] == ["8"]
     answers["bjobs"] = NOBODY

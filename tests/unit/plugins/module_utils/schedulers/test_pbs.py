@@ -141,5 +141,15 @@ def test_the_end_of_a_job_is_looked_up_in_the_history(answers: dict[str, Result]
     assert pbs.Pbs().query("7.s") == Job("7.s", GONE)
 
 
+def test_another_job_of_the_account_is_in_nobodys_way(answers: dict[str, Result]) -> None:
+    shown = f'{{"Jobs": {{"7.s": {{"Job_Name": "{NAME}", "job_state": "Q"}}, "8.s": {{"job_state": "M"}}}}}}'
+    answers.update({"qstat --version": VERSIONS["pbs"], "qstat -u": Result(0, "\n7.s alice q\n8.s alice q\n", ""),
+                    "qstat -f": Result(0, shown, "")})
+    assert pbs.Pbs().find(NAME) == [Job("7.s", PENDING)]
+    answers["qstat -u"] = Result(0, "\n7.s alice q\n8.s alice q\n9.s alice q\n", "")
+    with pytest.raises(SchedulerUnavailable, match=r"^qstat failed: it answered with nothing$"):
+        pbs.Pbs().find(NAME)
+
+
 def test_a_job_knows_its_number() -> None:
     assert pbs.Pbs().inside(Surroundings({"PBS_JOBID": "7.s"}, "default")) == Inside("7.s")

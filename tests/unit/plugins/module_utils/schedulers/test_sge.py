@@ -138,7 +138,7 @@ def test_a_silent_master_is_told_in_one_line(answers: dict[str, Result]) -> None
 
 def test_jobs_of_ours_are_found_and_waiting_ones_have_their_reason(answers: dict[str, Result]) -> None:
     ours, other = job_names.job_name("a", "/h/root"), job_names.job_name("a", "/h/other")
-    rows = row(7, "qw", ours) + row(8, "z", ours) + row(9, "r", other)
+    rows = row(7, "qw", ours) + row(8, "z", ours) + row(9, "X", other)
     answers["qstat -xml"] = Result(0, LIST.format("", rows), "")
     answers["qstat -j 7"] = Result(
         0, 'scheduling info:            queue instance "all.q@c1" dropped because it is full\n   x\n', "")
