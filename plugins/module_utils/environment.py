@@ -150,9 +150,13 @@ def base_python(decided: Plan, wish: Wish, found: Found) -> str:
 
 
 def make(
-    decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock: str, uv_lock: str, allow_old: bool = False
+    decided: Plan, wish: Wish, target: packages.Target, *, base: str, lock: str, uv_lock: str, more_lock: str = "",
+    allow_old: bool = False,
 ) -> Environment:
-    """Carry out ``decided``; the marker is complete only once everything is in place."""
+    """Carry out ``decided``; the marker is complete only once everything is in place.
+
+    ``more_lock`` is what the person's own packages come to, where that was settled elsewhere.
+    """
     marker = Marker(wish.lock_sha256, wish.packages, wish.python, base, wish.debugger)
     if decided.action != UPDATE:
         _clear(target.prefix)
@@ -162,7 +166,10 @@ def make(
     target.install_lock(lock, uv_lock=uv_lock)
     # From here on it is of use, and what goes wrong with the person's own packages is no reason to make it anew.
     _write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
-    _install_more(wish, target, lock=lock)
+    if more_lock:
+        target.install_more_lock(more_lock)
+    else:
+        _install_more(wish, target, lock=lock)
     made = verify(target.prefix, allow_old=allow_old)
     _write_marker(target.prefix, replace(marker, complete=True))
     return made

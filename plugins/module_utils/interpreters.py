@@ -52,6 +52,20 @@ print("{_MARK}" + json.dumps([sys.version.split()[0], problems, versions]))
 """
 
 
+_MARKERS = f"""
+import json, os, platform, sys
+release = platform.python_version()
+glibc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
+print("{_MARK}" + json.dumps([{{
+    "implementation_name": sys.implementation.name, "implementation_version": release, "os_name": os.name,
+    "platform_machine": platform.machine(), "platform_python_implementation": platform.python_implementation(),
+    "platform_release": platform.release(), "platform_system": platform.system(),
+    "platform_version": platform.version(), "python_full_version": release,
+    "python_version": ".".join(platform.python_version_tuple()[:2]), "sys_platform": sys.platform,
+}}, (glibc or "").split(" ")[-1]]))
+"""
+
+
 @dataclass(frozen=True)
 class Interpreter:
     """A Python that is not a virtual environment's own; ``has_pip`` says that it can make one with pip in it."""
@@ -96,6 +110,17 @@ def inspect(path: str) -> Interpreter | None:
     """What the Python at ``path`` says about itself; ``None`` if it does not run."""
     answer = _answer(_python([path, "-I", "-c", _ABOUT], timeout_seconds=30))
     return None if answer is None else Interpreter(answer[0], tuple(answer[1]), answer[2])
+
+
+def markers(python: str) -> tuple[dict[str, str], str]:
+    """The values of ``python`` for the markers of requirements, and its glibc's version, empty if it has another libc.
+
+    Raises ``HpcJupyterError`` if it does not run.
+    """
+    answer = _answer(_python([python, "-I", "-c", _MARKERS], timeout_seconds=30))
+    if answer is None:
+        raise HpcJupyterError(f"{python} does not run")
+    return answer[0], answer[1]
 
 
 def installed(python: str, *, modules: Sequence[str], packages: Sequence[str], isolated: bool) -> Installed | str:

@@ -19,6 +19,7 @@ INSTALL_SECONDS = 1800
 NO_DEBUGPY = 'debugpy; python_version < "0"\n'
 """An override that leaves out the debugger's listener, which every user of the node can reach."""
 
+_LOCKED = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 _PIN = re.compile(r"^(?P<pin>[A-Za-z0-9][A-Za-z0-9._-]*==[^\s;]+(?:\s*;[^\\]*)?)", re.MULTILINE)
 _PASSWORD = re.compile(r"//(?:[^/@\s:]*:)?(?P<password>[^/\s]+)@")
 _FORGET = [part for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV",
@@ -67,7 +68,12 @@ class Target:
         ``uv_lock`` is the text of a lock that lists uv.
         """
         self._bootstrap(uv_lock)
-        self._install(["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", lock])
+        self._install([*_LOCKED, "-r", lock])
+
+    def install_more_lock(self, lock_text: str) -> None:
+        """Install the person's own packages as they were settled elsewhere, with all that they need."""
+        with tempfile.TemporaryDirectory(prefix="hpcj-") as scratch:
+            self._install([*_LOCKED, "-r", _write(scratch, "packages.txt", lock_text)])
 
     def install_more(self, packages: Sequence[str], *, lock: str, debugger: bool) -> None:
         """Install the person's own packages and leave the versions of ``lock`` as they are."""

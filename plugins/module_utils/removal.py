@@ -16,7 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, 
 
 _OURS = (
     "account.json", "environment-python", "environment.sh", "hpc-session", "job.sh", "kernels", "requirements.txt",
-    "reverse_key", "reverse_key.pub", "server", "sessions", "venv",
+    "reverse_key", "reverse_key.pub", "sent-wheels", "server", "sessions", "venv",
 )
 _LINK = "~/.local/bin/hpc-session"
 _PARENTS = ("~/.local/bin", "~/.local/share/hpc-jupyter", "~/.local/share", "~/.local")

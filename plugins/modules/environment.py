@@ -81,8 +81,29 @@ options:
     type: str
     default: ""
   wheelhouse:
-    description: A directory on the account with all wheels that are needed. If empty, the package index.
+    description:
+      - A directory on the account with all wheels that are needed. If empty, the package index, or what O(offline)
+        says.
     type: path
+    default: ""
+  offline:
+    description:
+      - With V(auto), an account that cannot reach a package index, which is found out within seconds, gets its wheels
+        from the controller; with V(always), every one does; with V(never), none.
+      - The controller fetches them for the account's Python and platform, keeps them below C(~/.cache/hpc-jupyter), and
+        sends what is missing on the account.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+  shared:
+    description:
+      - A directory on the cluster where accounts share those wheels. If empty, or if it cannot be written to, they are
+        kept in C(sent-wheels) in O(root) until they are installed.
+    type: path
+    default: ""
+  packages_lock:
+    description: What O(packages) come to, as a lock file with hashes. The action sets it together with O(wheelhouse).
+    type: str
     default: ""
   debugger:
     description: Whether debugpy may be in it.
@@ -165,6 +186,14 @@ action:
   returned: success
   type: str
   sample: nothing, create, update or rebuild
+offline:
+  description: What was done for want of a package index, in words; empty if nothing was.
+  returned: success
+  type: str
+wheels_wanted:
+  description: What the controller needs to know to make the wheels. The action takes it out again.
+  returned: when O(offline) applies
+  type: dict
 reasons:
   description: Why that was done.
   returned: success
@@ -174,6 +203,7 @@ reasons:
 
 import hashlib
 import os
+import shutil
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -183,7 +213,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     activation,
     changes,
     environment,
+    interpreters,
     kernels,
+    package_index,
     packages,
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
@@ -211,6 +243,9 @@ ARGUMENTS = {
     "packages": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str", "default": ""},
     "wheelhouse": {"type": "path", "default": ""},
+    "offline": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+    "shared": {"type": "path", "default": ""},
+    "packages_lock": {"type": "str", "default": ""},
     "debugger": {"type": "bool", "default": False},
     "allow_old": {"type": "bool", "default": False},
     # no secret, but too long for the account's system log
@@ -281,7 +316,7 @@ def _found(module: AnsibleModule, wanted: Activation) -> tuple[Activation, dict[
         found = environment.activated(wanted)
     for text in found.warnings:
         module.warn(text)
-    done = {"changed": False, "action": environment.NOTHING, "reasons": [], "diff": []}
+    done = {"changed": False, "action": environment.NOTHING, "reasons": [], "offline": "", "diff": []}
     return wanted, {**done, "environment": _facts(found)}
 
 
@@ -308,12 +343,17 @@ def _venv(module: AnsibleModule, layout: Layout, wanted: Activation) -> tuple[Ac
     if decided.action == environment.NOTHING or module.check_mode:
         final = environment.promised(target.prefix, found)
     else:
+        _check_index(module, layout, wish, base=base)
         locks = {"lock": _lock(module, layout), "uv_lock": module.params["uv_lock"]}
+        locks["more_lock"] = module.params["packages_lock"]
         final = environment.make(decided, wish, target, base=base, allow_old=wanted.allow_old, **locks)
+        if target.wheelhouse == _own_place(layout):  # a home's quota is small
+            shutil.rmtree(target.wheelhouse, ignore_errors=True)
     return wanted, {
         "changed": decided.action != environment.NOTHING,
         "action": decided.action,
         "reasons": decided.reasons,
+        "offline": "",
         "environment": _facts(final),
         "diff": [_diff(target.prefix, wish, found, decided, base=base)],
     }
@@ -324,6 +364,34 @@ def _lock(module: AnsibleModule, layout: Layout) -> str:
     path = os.path.join(layout.root, "requirements.txt")
     write_private(path, module.params["lock"].encode())
     return path
+
+
+def _check_index(module: AnsibleModule, layout: Layout, wish: environment.Wish, *, base: str) -> None:
+    """End here where the wheels have to come from the controller, before anything is made."""
+    why = _no_index(module)
+    if why:
+        module.exit_json(changed=False, wheels_wanted=_wheels_wanted(module, layout, wish, base=base, why=why))
+
+
+def _no_index(module: AnsibleModule) -> str:
+    """In words why the account gets its wheels from the controller; empty if it does not."""
+    if module.params["wheelhouse"] or module.params["offline"] == "never":
+        return ""
+    if module.params["offline"] == "always":
+        return "jupyter_environment_offline is always"
+    return package_index.unreachable(package_index.configured(os.environ))
+
+
+def _wheels_wanted(
+    module: AnsibleModule, layout: Layout, wish: environment.Wish, *, base: str, why: str
+) -> dict[str, object]:
+    markers, glibc = interpreters.markers(base)
+    places = [place for place in (module.params["shared"], _own_place(layout)) if place]
+    return {"markers": markers, "glibc": glibc, "why": why, "places": places, "debugger": wish.debugger}
+
+
+def _own_place(layout: Layout) -> str:
+    return os.path.join(layout.root, "sent-wheels")
 
 
 def _wish(module: AnsibleModule) -> environment.Wish:

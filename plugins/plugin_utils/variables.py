@@ -26,6 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_
 PREFIX = "jupyter_"
 SECRETS = ("jupyter_server_password", "jupyter_server_authority_passphrase")
 """What may not stand in clear in a file that others can read, nor on a command line."""
+OFFLINE = ("auto", "always", "never")
 KINDS = ("venv", "existing", "module", "conda", "command")
 _ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 _NEAR = 0.85
@@ -231,6 +232,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "jupyter_session_nice": request.check_nice,
     "jupyter_session_job": lambda value: request.check_job(str(value), request.Resources()),
     "jupyter_environment_kind": _one_of(*KINDS),
+    "jupyter_environment_offline": _one_of(*OFFLINE),
     "jupyter_server_tls": _one_of(*request.TLS),
     "jupyter_server_certificate_days": _certificate_days,
     "jupyter_server_password": check_password,

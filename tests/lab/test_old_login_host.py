@@ -10,7 +10,7 @@ import pytest
 
 from hpclab import Lab
 from hpclab.host import RunningHost
-from tests.person import Person
+from tests.laptop import Laptop
 
 OWN = "/usr/bin/python3.11"
 OLD = sorted((Path.home() / ".pyenv/versions").glob("3.6.*"))
@@ -54,35 +54,36 @@ def _copy(version: Path, to: Path) -> None:
     shutil.copytree(version / "lib", to / "lib", ignore=skip)
 
 
-def kept(person: Person) -> str:
-    return person.run("cat", ".local/state/hpc-jupyter/alice@lab/python").stdout
+def told(person: Laptop, **facts: str) -> str:
+    """What a play says that runs a module on the account."""
+    person.write_inventory(**facts)
+    done = person.play("status", check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
 
 
-def test_a_module_brings_the_python_for_ansible(lab: Lab, login: RunningHost) -> None:
+def test_a_module_brings_the_python_for_ansible(alice: Laptop, login: RunningHost) -> None:
     login.write(MODULES, MODULE, mode=0o644)
-    alice = Person(lab)
-    told = alice.play()
-    assert "there=login1" in told
-    assert '"path": "/tmp/apps/bin/python3"' in kept(alice)
+    assert "no session" in told(alice)
+    kept = alice.lab.host("client").read("/home/alice/.local/state/hpc-jupyter/alice@lab/python")
+    assert '"path": "/tmp/apps/bin/python3"' in kept
     login.run(["rm", MODULES])  # what was found is known from now on
-    assert "there=login1" in alice.play()
+    assert "no session" in told(alice)
 
 
-def test_there_is_none_then_the_facts_name_one(lab: Lab, login: RunningHost) -> None:
-    alice = Person(lab)
-    told = " ".join(alice.play().split())
+def test_there_is_none_then_the_facts_name_one(alice: Laptop, login: RunningHost) -> None:
     assert (
         "lab: login host login: Ansible needs Python 3.8 or newer on the account, and there is only "
         "/usr/bin/python3 (3.6."
-    ) in told
+    ) in told(alice)
     assert (
         "(looked for in PATH, a login shell's PATH, conda, uv, pyenv and modules). Ask the site which module brings a "
         "newer one, load it, and write the path that `command -v python3` prints into the cluster's facts: "
         "hpc_python: /path/to/python3. If there is none, conda (miniforge) below the home directory brings one, and is "
         "found by itself"
-    ) in told
-    told = alice.play(hpc_python="/usr/bin/python3")
-    assert "hpc_python: /usr/bin/python3 is Python 3.6." in told
-    assert "Ansible needs Python 3.8 or newer; without hpc_python one is looked for" in told
-    assert "hpc_python: /nowhere is no Python that runs on login" in alice.play(hpc_python="/nowhere")
-    assert "there=login1" in alice.play(hpc_python="/tmp/apps/bin/python3")
+    ) in told(alice)
+    refused = told(alice, hpc_python="/usr/bin/python3")
+    assert "hpc_python: /usr/bin/python3 is Python 3.6." in refused
+    assert "Ansible needs Python 3.8 or newer; without hpc_python one is looked for" in refused
+    assert "hpc_python: /nowhere is no Python that runs on login" in told(alice, hpc_python="/nowhere")
+    assert "no session" in told(alice, hpc_python="/tmp/apps/bin/python3")
