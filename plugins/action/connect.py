@@ -115,14 +115,16 @@ class ActionModule(AccountAction):
                 "playbooks/group_vars/all.yml; options of your own belong into ~/.ssh/config",
             )
 
-    def _open(self, cluster: Cluster, files: Files, *, seconds: int) -> bool:
+    def _open(self, cluster: Cluster, files: Files, *, seconds: int, heard: list[str] | None = None) -> bool:
         """A password given to Ansible is told to every hop of the cluster that asks for one."""
         password = self._connection.get_option("password")
         stale = stale_master(cluster, files)
         if not password:
-            return open_master(cluster, files, timeout_seconds=seconds, instead_of=stale)
+            return open_master(cluster, files, timeout_seconds=seconds, instead_of=stale, heard=heard)
         with answering(cluster, files, password=str(password)) as askpass:
-            return open_master(cluster, files, askpass=askpass, once=True, timeout_seconds=seconds, instead_of=stale)
+            return open_master(
+                cluster, files, askpass=askpass, once=True, timeout_seconds=seconds, instead_of=stale, heard=heard
+            )
 
 
 def _words(arguments: object) -> str:

@@ -277,7 +277,12 @@ def try_out(wanted: Activation, arguments: Sequence[str] = ()) -> Result:
         script = _write(scratch, "environment.sh", render(here))
         if here.kind == COMMAND:
             _write(scratch, "environment-python", wrapper_text(here))
-        result = run(["bash", "-l", "-c", _PROBE, script, *arguments], timeout_seconds=180)
+        return source(script, arguments)
+
+
+def source(script: str, arguments: Sequence[str] = ()) -> Result:
+    """Source ``script``, an ``environment.sh``, and start its Python with ``arguments``, as ``try_out`` does."""
+    result = run(["bash", "-l", "-c", _PROBE, script, *arguments], timeout_seconds=180)
     _before, ready, after = result.err.partition(f"{_MARK}ready\n")
     if not ready or _said(after):
         raise HpcJupyterError(_why(result, script=script))

@@ -27,6 +27,12 @@ def line(session: Mapping[str, Any]) -> str:
     return f"{session['account']} {session['session']}: {describe(session)}"
 
 
+def check_line(check: Mapping[str, str]) -> str:
+    """One line for a check of the doctor's, with what to do where something is not well."""
+    remedy = f". {check['remedy']}" if check["remedy"] else ""
+    return f"{check['state']:<4} {check['check']:<11} {check['text']}{remedy}"
+
+
 def describe(session: Mapping[str, Any]) -> str:
     """Where a session stands, from a record as answers give it."""
     state, job = str(session.get("state", "")), _job(session)

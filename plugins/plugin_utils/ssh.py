@@ -58,6 +58,8 @@ class Answer:
     code: int
     stdout: str
     stderr: str
+    noise: str = ""
+    """What the login printed around it."""
 
 
 def master_alive(files: Files) -> bool:
@@ -73,6 +75,7 @@ def master_alive(files: Files) -> bool:
 def open_master(
     cluster: Cluster, files: Files, *, askpass: str | None = None, once: bool = False, timeout_seconds: float = 60.0,
     show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None, instead_of: int = 0,
+    heard: list[str] | None = None,
 ) -> bool:
     """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
 
@@ -84,7 +87,8 @@ def open_master(
     Without ``askpass`` no hop asks anything. ``askpass`` is a program that gets ssh's question as its argument, asks
     on the terminal named by ``HPC_JUPYTER_TERMINAL`` and prints the answer; ``environment`` is added to its own.
     With ``once`` no hop asks for a password again after a wrong one.
-    ``show`` gets the lines that hosts show before they let one in. Raises ``ConnectFailed``.
+    ``show`` gets the lines that hosts show before they let one in; ``heard`` all that ssh said of each login. Raises
+    ``ConnectFailed``.
     """
     if cluster.local:
         return False
@@ -101,7 +105,7 @@ def open_master(
 
         def log_in(through: Sequence[str]) -> None:
             left = deadline - time.monotonic()
-            _log_in(cluster, files, through, config=config, seconds=left, show=show, environment=added)
+            _log_in(cluster, files, through, config=config, seconds=left, show=show, environment=added, heard=heard)
 
         with _set_aside(files) if there else contextlib.nullcontext():
             log_in(_jump(cluster, config))
@@ -217,7 +221,8 @@ def run_remote(
     stdout, stderr = (part.decode("utf-8", "replace") for part in (done.stdout, done.stderr))
     framed = re.search(rf"{nonce} begin\n(.*)\n{nonce} end (\d+)\n", stdout, re.DOTALL)
     if framed:
-        return Answer(int(framed[2]), framed[1], stderr)
+        noise = stdout[: framed.start()] + stdout[framed.end() :]
+        return Answer(int(framed[2]), framed[1], stderr, noise.strip())
     why = _why_not_run(cluster, done.returncode, stdout=stdout, stderr=stderr)
     raise ConnectFailed(why, cause=cause(stderr) if done.returncode == 255 else "")
 
@@ -280,7 +285,7 @@ def _only_opener(files: Files, otherwise: str, deadline: float) -> Iterator[None
 
 def _log_in(
     cluster: Cluster, files: Files, through: Sequence[str], *, config: str, seconds: float,
-    show: Callable[[str], None] | None, environment: Mapping[str, str],
+    show: Callable[[str], None] | None, environment: Mapping[str, str], heard: list[str] | None,
 ) -> None:
     asked = config != files.batch_config
     options = ["-f", "-N", "-o", "ControlMaster=yes", "-o", "ClearAllForwardings=yes", *through]
@@ -293,6 +298,8 @@ def _log_in(
         )
         code = _wait(process, said, seconds=seconds, show=show)
         text = _content(said).decode("utf-8", "replace")
+    if heard is not None:
+        heard.append(text)
     if code is None:
         raise ConnectFailed(explain_silence(text, cluster, seconds=round(seconds)))
     if code:

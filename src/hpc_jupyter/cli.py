@@ -153,6 +153,25 @@ def stop(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 
 
 @cli.command(
+    short_help="Find out why an account does not work.",
+    epilog=_examples("hpc-jupyter doctor alice@lab", "hpc-jupyter doctor alice@lab --bundle ticket.txt"),
+)
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@click.option("--bundle", default="", metavar="FILE", help="Write a report without secrets and names, too.")
+@decorators.common
+@click.pass_context
+def doctor(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
+    """Look at the way to accounts and at all that a session needs there, by default for all of the inventory.
+
+    Changes nothing. Exit code 0 if nothing failed, 1 if something did; warnings are no failures.
+    """
+    from hpc_jupyter.commands import doctor as command
+
+    context = _context(ctx, values)
+    return _show(context, command.run(context, accounts, bundle=values["bundle"]))
+
+
+@cli.command(
     short_help="Remove what ended sessions have left.",
     epilog=_examples("hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"),
 )

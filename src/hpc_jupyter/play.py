@@ -315,7 +315,7 @@ class _Reader:
         return PlayResult(succeeded, dict(self._hosts), message=message, interrupted=interrupted)
 
 
-_TOLD = ("leftovers", "untold", "removed", "stopped", "asking", "notes")
+_TOLD = ("leftovers", "untold", "removed", "stopped", "asking", "notes", "checks")
 _KINDS = {
     "playbook_on_task_start": "start",
     "runner_on_ok": "ok",

@@ -10,7 +10,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
 from ansible_collections.hpc.jupyter.plugins.module_utils.job_log import SUPERVISOR
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
-from ansible_collections.hpc.jupyter.plugins.module_utils.words import line, time_left
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import check_line, line, time_left
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.summary import columns
 
 from hpc_jupyter.errors import exit_code
@@ -322,3 +322,49 @@ class Accounts:
 
 def _account(item: AccountLine) -> str:
     return item.problem or f"{item.scheduler if item.scheduler != 'none' else 'no scheduler'}, {item.way}"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the doctor found on one account, in the order of the way to a session."""
+
+    account: str
+    checks: tuple[Mapping[str, str], ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return bool(self._count("fail"))
+
+    def lines(self) -> list[str]:
+        """The verdict, then each check."""
+        wrong, odd = self._count("fail"), self._count("warn")
+        told = [f"{wrong} wrong" if wrong else "", f"{odd} to look at" if odd else ""]
+        verdict = ", ".join(part for part in told if part) or "all is well"
+        return [f"{self.account}: {verdict}", *(f"  {check_line(check)}" for check in self.checks)]
+
+    def _count(self, state: str) -> int:
+        return sum(check["state"] == state for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor found; ``bundle`` is the file with the report for a ticket."""
+
+    accounts: tuple[Examined, ...]
+    bundle: str = ""
+
+    @property
+    def code(self) -> Exit:
+        """0 if nothing failed."""
+        return Exit.FAILED if any(item.failed for item in self.accounts) else Exit.OK
+
+    def to_json(self) -> Any:
+        """The object that ``--json`` prints."""
+        told = [{"account": item.account, "checks": list(item.checks)} for item in self.accounts]
+        return {"accounts": told, "bundle": self.bundle}
+
+    def lines(self) -> list[str]:
+        """Account by account."""
+        written = [f"For a ticket: {self.bundle}. Read it before you send it"] if self.bundle else []
+        return [*(text for item in self.accounts for text in item.lines()), *written]

@@ -27,6 +27,7 @@ EXAMPLES = {
     ],
     "restart": ["hpc-jupyter restart alice@lab"],
     "stop": ["hpc-jupyter stop alice@lab", "hpc-jupyter stop alice@lab --all"],
+    "doctor": ["hpc-jupyter doctor alice@lab", "hpc-jupyter doctor alice@lab --bundle ticket.txt"],
     "clean": ["hpc-jupyter clean --dry-run", "hpc-jupyter clean alice@lab"],
     "logs": ["hpc-jupyter logs alice@lab --lines 200"],
     "accounts": ["hpc-jupyter accounts"],

@@ -154,6 +154,13 @@ class Scheduler(ABC):
         """What runs ``argv`` in the running job on ``node``, its input and output passed through unbuffered."""
         raise HpcJupyterError(f"{self.name} starts no steps, so {argv[0]} cannot run in job {job_id} on {node}")
 
+    def refusal(self, resources: Resources) -> str | None:  # noqa: ARG002 - most cannot tell
+        """In the scheduler's own words why a job with ``resources`` would be refused, though none is submitted.
+
+        Empty if it would be taken; ``None`` if that is not told beforehand. Raises ``SchedulerUnavailable``.
+        """
+        return None
+
     @abstractmethod
     def submit(self, order: Order) -> str:
         """Submit and return the job's id; raises ``SubmitRefused`` or ``SubmitUnclear``."""

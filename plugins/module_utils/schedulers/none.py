@@ -67,6 +67,10 @@ class NoScheduler(Scheduler):
         pid = around.environment.get("HPC_JUPYTER_JOB_PID", "")
         return Inside(job_id(int(pid) if pid.isdigit() else os.getpid(), session=around.session))
 
+    def refusal(self, resources: Resources) -> str | None:  # noqa: ARG002 - ``check`` has said it all
+        """There is nobody else who could refuse."""
+        return ""
+
     def unclear_seconds(self) -> float:
         """There is no queue: only the process that starts the job may be late."""
         return 5.0

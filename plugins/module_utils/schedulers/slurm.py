@@ -117,6 +117,17 @@ class Slurm(Scheduler):
         known = "" if _is_unknown(result) else _checked(result).out
         step.check_job(known, job=job, user=user(), host=socket.gethostname())
 
+    def refusal(self, resources: Resources) -> str | None:
+        """``sbatch --test-only`` looks at partition, account and limits, and submits nothing."""
+        argv = ["sbatch", "--test-only", *_resource_options(resources), "--wrap=true"]
+        result = _run(argv, timeout_seconds=_SUBMIT_SECONDS)
+        if result.code == 0:
+            return ""
+        words = _words(result)
+        if result.timed_out or any(text in words.lower() for text in _UNCLEAR):
+            raise SchedulerUnavailable(f"sbatch --test-only could not say: {words}")
+        return words
+
     def submit(self, order: Order) -> str:
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
         if order.job:
