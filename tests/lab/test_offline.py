@@ -21,9 +21,6 @@ def alice(lab: Lab) -> Iterator[Laptop]:
 
 @pytest.mark.timeout(900)
 def test_setup_without_a_package_index(alice: Laptop) -> None:
-    untouched = alice.listing()
-    assert changed(offline.set_up(alice, "--check", seconds=300)) > 0
-    assert alice.listing() == untouched
     first = offline.set_up(alice, seconds=600)
     count = str(len(list(wheelhouse().glob("*.whl"))))
     assert offline.SENT.findall(first.stdout) == [(count, count, f"{offline.SHARED}/wheels")]
