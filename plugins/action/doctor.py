@@ -35,7 +35,7 @@ class ActionModule(Connect):
         "root": {"type": "str"},
         "detach": {"type": "str", "default": "setsid"},
         "site": SITE,
-        "resources": {"type": "dict", "default": {}},
+        "resources": {"type": "dict"},
         "timeout_seconds": {"type": "int", "default": 60},
     }
 

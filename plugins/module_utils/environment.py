@@ -168,6 +168,8 @@ def make(
     _write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
     if more_lock:
         target.install_more_lock(more_lock)
+        if not wish.debugger:
+            target.remove("debugpy")
     else:
         _install_more(wish, target, lock=lock)
     made = verify(target.prefix, allow_old=allow_old)

@@ -32,7 +32,6 @@ options:
   resources:
     description: What sessions of this account ask for by default, as M(hpc.jupyter.session) takes it.
     type: dict
-    default: {}
   route:
     description: The cluster's route. The action sets it.
     type: str
@@ -90,7 +89,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 
 _OPTIONS = {
-    "resources": {"type": "dict", "default": {}},
+    "resources": {"type": "dict"},
     "route": {"type": "str", "default": "auto"},
     "worked": {"type": "str", "default": ""},
     "allow_root": {"type": "bool", "default": False},
@@ -113,7 +112,7 @@ def _patient(params: dict[str, Any]) -> doctor.Patient:
     layout = answers.layout_of(params)
     scheduler = by_name(params["scheduler"], root=layout.root, detach=params["detach"], site=params["site"])
     return doctor.Patient(
-        params["account"], layout, scheduler, request.build_resources(params["resources"]),
+        params["account"], layout, scheduler, request.build_resources(params["resources"] or {}),
         allow_root=params["allow_root"], route=params["route"], worked=params["worked"],
     )  # fmt: skip
 

@@ -104,7 +104,7 @@ def test_what_the_facts_ask_for_and_nobody_grants(home: Path) -> None:
 def test_slurm_says_beforehand(monkeypatch: pytest.MonkeyPatch, result: Result, told: str) -> None:
     asked: list[list[str]] = []
 
-    def run(argv: list[str], **_: Any) -> Result:
+    def run(argv: list[str], **_more: Any) -> Result:
         asked.append(argv)
         return result
 

@@ -20,7 +20,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(int(self.path.split("/")[1]))
         self.end_headers()
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_args: Any) -> None:
         pass
 
 

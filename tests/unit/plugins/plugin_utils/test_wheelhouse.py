@@ -86,7 +86,7 @@ def test_fetched_once_for_many_at_once(index: str, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(wheelhouse, "_run", run)
     order = Order(RHEL8, [index], uv_lock="")
-    threads = [threading.Thread(target=wheelhouse.provide, args=(order,)) for _ in range(4)]
+    threads = [threading.Thread(target=wheelhouse.provide, args=(order,)) for _number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
