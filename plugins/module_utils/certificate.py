@@ -63,11 +63,13 @@ def problem(pair: Pair, *, renew_days: int) -> str:
             return f"there is no {os.path.basename(path)}"
     if stat.S_IMODE(os.stat(pair.key).st_mode) & 0o077:
         return "others could read key.pem"
-    if _openssl(["x509", "-in", pair.certificate, "-noout"]).code != 0:
+    # one run of openssl that prints the public key and exits by the end
+    seen = _openssl(["x509", "-in", pair.certificate, "-noout", "-pubkey", "-checkend", str(renew_days * 86400)])
+    if not seen.out.startswith("-----BEGIN PUBLIC KEY-----"):
         return "cert.pem is damaged"
-    if not _belong_together(pair.key, pair.certificate):
+    if not seen.out.startswith(_public(pair.key) or "none"):
         return "key.pem does not belong to cert.pem"
-    if _openssl(["x509", "-in", pair.certificate, "-noout", "-checkend", str(renew_days * 86400)]).code != 0:
+    if seen.code != 0:
         return f"cert.pem ends within {renew_days} days" if renew_days else "cert.pem has ended"
     return ""
 
@@ -139,8 +141,14 @@ def _private(path: str, flags: int) -> int:
 
 
 def _belong_together(key: str, certificate: str) -> bool:
+    theirs = _openssl(["x509", "-in", certificate, "-noout", "-pubkey"]).out
+    return bool(theirs) and theirs == _public(key)
+
+
+def _public(key: str) -> str:
+    """The public key that belongs to a private one; empty if that is none."""
     mine = _openssl(["pkey", "-in", key, "-pubout"])
-    return mine.code == 0 and mine.out == _openssl(["x509", "-in", certificate, "-noout", "-pubkey"]).out
+    return mine.out if mine.code == 0 else ""
 
 
 def _generate_key(path: str) -> None:
