@@ -94,9 +94,9 @@ def test_a_misspelt_variable_of_any_role_is_refused(home: Home) -> None:
     for playbook in (ROOT / "playbooks").glob("*.yml"):
         [play] = yaml.safe_load(playbook.read_text())
         first = next(task for task in play["tasks"] if "ansible.builtin.assert" not in task)
-        assert "hpc.jupyter.connect" in first, playbook
+        assert "hpc.jupyter.connect" in first.get("block", [first])[0], playbook
     for name, close in (("jupyter_session_tmie", "jupyter_session_time"), ("jupyter_access_kye", "jupyter_access_key")):
-        played = home.play("onboard.yml", **{name: "1:00:00"})
+        played = home.play("setup.yml", **{name: "1:00:00"})
         assert played.code != 0
         assert f"{name}: is not a variable of the roles. Did you mean {close}?" in played.out
     assert not home.root.exists()
