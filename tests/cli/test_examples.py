@@ -57,7 +57,7 @@ def test_an_example_names_no_variable_that_nobody_reads(name: str) -> None:
 
 def test_the_example_of_a_lab_in_one_file_is_right_and_short(environment: dict[str, str], tmp_path: Path) -> None:
     lab = tmp_path / "lab.accounts.yml"
-    shutil.copy(INVENTORY / "lab.accounts.yml.txt", lab)
+    shutil.copy(ROOT / "docs/lab.accounts.yml", lab)
     told = json.loads(run(environment, "accounts", "-i", str(lab), "--json").stdout)["accounts"]
     names = ["alice@cori", "alice@hydra", "bob@cori", "bob@hydra", "carol@cori"]
     assert [(account["account"], account["problem"]) for account in told] == [(name, "") for name in names]

@@ -16,7 +16,7 @@ from tests.machine import ROOT
 from tests.properties import seeds
 
 PATH = "/lab/lab.accounts.yml"
-EXAMPLE = (ROOT / "inventory/lab.accounts.yml.txt").read_text()
+EXAMPLE = (ROOT / "docs/lab.accounts.yml").read_text()
 FACTS = {"hpc_login_hosts": ["login"], "hpc_scheduler": "slurm"}
 NAMES = st.sampled_from(["cori", "hydra", "alice", "all", "a-b", "a_b", "no", "1"]) | seeds.texts
 USER = st.dictionaries(st.sampled_from(["user", "jupyter_session_time"]), seeds.values, max_size=2)
