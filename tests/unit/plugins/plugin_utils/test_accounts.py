@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
@@ -29,11 +31,11 @@ people:
 """
 
 
-def read(text, **pins):
+def read(text: str, **pins: dict[str, list[str]]) -> accounts.Lab:
     return accounts.read(text, path=PATH, loader=DataLoader(), pins=pins)
 
 
-def test_a_file_gives_accounts_groups_and_variables():
+def test_a_file_gives_accounts_groups_and_variables() -> None:
     lab = read(GOOD)
     told = [(each.name, dict(each.variables)) for each in lab.accounts]
     assert told == [
@@ -45,13 +47,13 @@ def test_a_file_gives_accounts_groups_and_variables():
     assert lab.clusters["cori"]["jupyter_session_time"] == "2:00:00"
 
 
-def test_one_account_may_say_more_and_public_keys_lose_their_comment():
+def test_one_account_may_say_more_and_public_keys_lose_their_comment() -> None:
     account = "accounts: {cori: {user: c, jupyter_session_project: chem}}"
     [carol] = read(f'{GOOD}  carol: {{{account}, keys: ["{KEY} {{{{ 7 * 7 }}}}"]}}\n').accounts[3:]
     assert carol.variables == {"hpc_user": "c", "jupyter_session_project": "chem", accounts.KEYS_VARIABLE: [KEY]}
 
 
-def test_confirmed_host_keys_are_for_hosts_of_which_the_file_says_nothing():
+def test_confirmed_host_keys_are_for_hosts_of_which_the_file_says_nothing() -> None:
     added = {"cori": {"cori.example.org": [PIN], "gate": [PIN]}}
     assert read(GOOD, **added).clusters["cori"]["hpc_host_keys"] == added["cori"]
     said = f'    hpc_host_keys: {{gate: ["{PIN} (RSA)"]}}\n'
@@ -97,7 +99,7 @@ def test_confirmed_host_keys_are_for_hosts_of_which_the_file_says_nothing():
         ("  bob", " bob", "12: the file: is not YAML: "),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_line(old, new, message):
+def test_what_is_wrong_is_told_with_its_line(old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(BadInput) as told:
         read(GOOD.replace(old, new, 1))
@@ -112,13 +114,13 @@ def test_what_is_wrong_is_told_with_its_line(old, new, message):
         ("[" * 3000, "the file: is not YAML: maximum recursion depth exceeded"),
     ],
 )
-def test_a_file_that_is_none_is_refused(text, message):
+def test_a_file_that_is_none_is_refused(text: str, message: str) -> None:
     with pytest.raises(BadInput) as told:
         read(text)
     assert str(told.value).startswith(f"{PATH}: {message}")
 
 
-def test_host_keys_that_were_confirmed_are_kept_beside_the_file(tmp_path):
+def test_host_keys_that_were_confirmed_are_kept_beside_the_file(tmp_path: Path) -> None:
     path = host_keys.beside(str(tmp_path / "lab.accounts.yml"))
     assert path == str(tmp_path / "lab.accounts.host_keys.txt")
     assert host_keys.read(path) == {}

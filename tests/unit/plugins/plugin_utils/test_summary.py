@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.summary import summary
 
 
-def test_every_account_has_a_line_and_what_holds_for_several_is_said_once():
-    rows = [
+def test_every_account_has_a_line_and_what_holds_for_several_is_said_once() -> None:
+    rows: list[dict[str, Any]] = [
         {"done": "in /a", "notes": ["common", "own"]},
         {"done": "in /b", "notes": ["common"]},
         {"task": "Install", "message": "disk is full", "kind": ""},
@@ -30,7 +32,7 @@ def test_every_account_has_a_line_and_what_holds_for_several_is_said_once():
     ]
 
 
-def test_one_account_needs_no_count_and_a_check_says_what_would_be():
+def test_one_account_needs_no_count_and_a_check_says_what_would_be() -> None:
     assert summary(["a@cori"], [{"done": "in /a", "notes": ["own"]}], [True], "onboard", check=True) == [
         "a@cori  would be set up  in /a", "own", "Next: hpc-jupyter launch a@cori",
     ]  # fmt: skip
