@@ -188,6 +188,16 @@ def test_term_ends_everything_that_the_session_started(site: Site) -> None:
     assert (now.state, now.how, now.reason, now.socket) == (record.ENDED, "stopped", "stopped on request", "")
 
 
+def test_the_signal_of_grid_engine_to_all_processes_ends_the_session_in_order(site: Site) -> None:
+    site.intend()
+    job = site.job()
+    place = Path(site.ready().socket).parent
+    os.killpg(job.pid, signal.SIGUSR2)
+    assert site.ended(job) == 0
+    assert not place.exists()
+    assert (site.record().how, site.record().reason) == ("stopped", "stopped on request")
+
+
 def test_a_shutdown_from_the_menu_is_a_finished_session(site: Site) -> None:
     site.intend()
     job = site.job()
