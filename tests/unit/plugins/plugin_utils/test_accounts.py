@@ -65,7 +65,7 @@ def test_confirmed_host_keys_are_for_hosts_of_which_the_file_says_nothing() -> N
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("slurm", "slrum", "5: hpc_scheduler: 'slrum' is not one of none, slurm. Did you mean slurm?"),
+        ("slurm", "slrum", "5: hpc_scheduler: 'slrum' is not one of none, slurm, pbs, sge, lsf. Did you mean slurm?"),
         ("    hpc_scheduler: slurm\n", "", "3: hpc_scheduler: is not set; it is one of none, slurm"),
         ("hpc_scheduler: slurm", "hpc_schedler: slurm", "5: cori: 'hpc_schedler' is not known here. "
          "Did you mean hpc_scheduler?"),
