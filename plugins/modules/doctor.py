@@ -21,6 +21,7 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.account
+  - hpc.jupyter.site
 attributes:
   check_mode:
     description: Changes nothing in any mode.

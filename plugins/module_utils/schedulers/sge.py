@@ -20,7 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SubmitRefused,
     SubmitUnclear,
 )
-from ansible_collections.hpc.jupyter.plugins.module_utils.request import time_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources, time_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked, sge_end
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
@@ -67,6 +67,17 @@ class Sge(Scheduler):
         environment = around.environment
         host = environment.get("HOSTNAME", "").split(".")[0]
         return Inside(environment.get("JOB_ID", ""), node=host, restarts=int(environment.get("RESTARTED") == "1"))
+
+    def refusal(self, resources: Resources) -> str | None:
+        """``qsub -w v`` looks whether any queue could run the job if all were empty, and submits nothing."""
+        argv = ["qsub", *_resource_options(resources, self._site), "-w", "v", "-b", "y", "/bin/true"]
+        result = asked.run(self.name, argv, seconds=asked.SUBMIT_SECONDS)
+        words = asked.words(result.err)
+        if result.code == 0 and not result.timed_out:
+            return "" if "found suitable queue" in result.out else None
+        if asked.is_cut_off(result) or any(text in words.lower() for text in _UNCLEAR):
+            raise SchedulerUnavailable(f"qsub -w v could not say: {words or 'it did not answer'}")
+        return words
 
     def submit(self, order: Order) -> str:
         """Submit with ``qsub``; a lost master is ``SubmitUnclear``: the job may exist."""
@@ -127,11 +138,10 @@ def submit_argv(order: Order, site: Site) -> list[str]:
     """The ``qsub`` command line for ``order``."""
     fixed = ["-terse", "-sync", "n", "-N", order.name, "-j", "y", "-o", order.log, "-wd", order.directory]
     ways = ["-S", "/bin/bash", "-notify", "-r", "n", "-w", "e"]
-    return ["qsub", *fixed, *ways, *_resource_options(order, site), *order.argv]
+    return ["qsub", *fixed, *ways, *_resource_options(order.resources, site), *order.argv]
 
 
-def _resource_options(order: Order, site: Site) -> list[str]:
-    wanted = order.resources
+def _resource_options(wanted: Resources, site: Site) -> list[str]:
     slots = int(wanted.cpus or 1)
     limits = {
         "h_rt": str(time_seconds(wanted.time)) if wanted.time else "",

@@ -15,7 +15,7 @@ _SETUP = "/usr/local/sbin/lab-qmaster"
 _READY = "/run/lab-qmaster-ready"
 _ROOT = "/home/.gridengine"  # as on real clusters on a file system that all hosts share
 _SPOOL = "/var/spool/gridengine"
-_MASTER_PORT, _EXEC_PORT = 6444, 6445
+_MASTER_PORT = 6444
 _ADMIN = "sgeadmin"
 _PE = {
     "pe_name": "smp", "slots": "999", "user_lists": "NONE", "xuser_lists": "NONE", "start_proc_args": "NONE",

@@ -164,6 +164,25 @@ def test_a_cancel_that_was_not_heard_is_told(answers: dict[str, Result]) -> None
     assert str(caught.value) == 'qdel could not end job 7: denied: host "c1" is not a submit host'
 
 
+@pytest.mark.parametrize(("result", "told"), [
+    (Result(0, "verification: found suitable queue(s)\n", ""), ""),
+    (Result(0, "", ""), None),
+    (Result(1, "", 'Unable to run job: Job 2 (-l gpu=9) cannot run at host "c1" because it offers only hc:gpu=2.0\n'
+                   "verification: no suitable queues\nExiting.\n"),
+     'Unable to run job: Job 2 (-l gpu=9) cannot run at host "c1" because it offers only hc:gpu=2.0; '
+     "verification: no suitable queues"),
+])
+def test_what_would_be_refused_is_told_beforehand(answers: dict[str, Result], result: Result, told: str | None) -> None:
+    answers["qsub -l gpu=9 -w v -b y /bin/true"] = result
+    assert sge.Sge().refusal(Resources(gpus="9")) == told
+
+
+def test_a_silent_master_refuses_nothing_beforehand(answers: dict[str, Result]) -> None:
+    answers["qsub"] = Result(1, "", 'Unable to run job: unable to contact qmaster using port 6444 on host "ctl"\n')
+    with pytest.raises(SchedulerUnavailable, match=r"^qsub -w v could not say: Unable to run job: unable to contact "):
+        sge.Sge().refusal(Resources())
+
+
 def test_a_job_knows_its_number_and_its_node() -> None:
     told = {"JOB_ID": "42", "HOSTNAME": "c1.example.org", "RESTARTED": "0", "SLURM_JOB_ID": "7"}
     assert sge.Sge().inside(Surroundings(told, "default")) == Inside("42", "c1")
