@@ -88,8 +88,8 @@ def test_the_id_is_found_among_notices_of_the_site() -> None:
 
 def test_a_refusal_is_given_in_lsf_s_own_words() -> None:
     with pytest.raises(SubmitRefused) as refused:
-        lsf.read_submit(Result(255, "", "nosuch: No such queue. Job not submitted.\n"))
-    assert str(refused.value) == "LSF refused the job: nosuch: No such queue. Job not submitted."
+        lsf.read_submit(Result(255, "", "batch: No such queue. Job not submitted.\n"))
+    assert str(refused.value) == "LSF refused the job: batch: No such queue. Job not submitted."
 
 
 @pytest.mark.parametrize("result", [
