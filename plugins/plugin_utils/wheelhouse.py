@@ -25,8 +25,10 @@ from dataclasses import dataclass
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name, parse_wheel_filename
+
+with contextlib.suppress(ImportError):  # ansible-core brings it, but not where its tests merely import this file
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name, parse_wheel_filename
 
 _HASHES = "hashes.json"
 _SECONDS = 1800
