@@ -1,10 +1,10 @@
-# make launch · make test · make chaos · make lint · make lab · make lock · make clean
+# make launch · make test · make chaos · make lint · make lab · make docs · make lock · make clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
-.PHONY: help launch test chaos lint lab lock package clean
+.PHONY: help launch test chaos lint lab docs lock package clean
 
 help:
 	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
@@ -13,6 +13,7 @@ help:
 	@echo 'make lint     run the linters alone'
 	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
 	@echo 'make package  build the wheel and the collection tarball into dist/'
+	@echo 'make docs     build the documentation into .build/site'
 	@echo 'make lock     write requirements/*.txt anew'
 	@echo 'make clean    remove what the other targets made'
 
@@ -43,6 +44,10 @@ package:
 	@mkdir -p dist
 	@$(BIN)/python -m hatchling build -t wheel -d dist
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist .
+
+docs:
+	@tools/venv.sh dev
+	@$(BIN)/python tools/site/build.py
 
 lock:
 	@tools/venv.sh dev

@@ -26,6 +26,7 @@ def commands() -> dict[str, list[str]]:
         "antsibull-docs": ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--check-extra-docs-refs",
                            "--validate-collection-refs=self", "."],
         "antsibull-changelog": ["antsibull-changelog", "lint"],
+        "docs": ["python", "tools/site/build.py"],
         "shellcheck": ["shellcheck", *_shell_scripts()],
     }  # fmt: skip
 
