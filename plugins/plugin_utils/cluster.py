@@ -15,8 +15,9 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import default_root
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS
 
-ROUTES = ("auto", "local", "node", "step", "lan", "reverse")
+ROUTES = ("auto", *OFFERS)
 RELAYS = ("jump", "nc")
 DETACHES = ("setsid", "tmux", "screen")
 STEPPING = tuple(name for name, scheduler in SCHEDULERS.items() if scheduler.steps)

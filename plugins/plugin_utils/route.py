@@ -17,17 +17,41 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page
 LOOPBACK = "127.0.0.1"
 """Never ``localhost``: that name may lead to another user's listener on ::1."""
 
-OFFERS = {"local": "loopback", "node": "socket", "step": "socket", "lan": "lan", "reverse": "reverse"}
-"""How a session must be offered for each route."""
-
 _FIRST_PORT = 20000
 _PORTS = 10000
-_PLACES = {
-    "node": ("a socket on a node", ("socket", "node")),
-    "step": ("a socket on a node", ("socket", "node")),
-    "lan": ("a port of its node", ("address", "port")),
-    "reverse": ("a socket on a login host", ("login_host",)),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a session must be offered for a route, and which fields of its record say where that is.
+
+    ``what`` is the place in words. All of ``needs`` must have a value, and one of ``one_of`` where there are any.
+    ``on_login_host`` says that it is on the login host that the record names, so that no other will do.
+    """
+
+    offer: str
+    what: str
+    needs: tuple[str, ...]
+    one_of: tuple[str, ...] = ()
+    on_login_host: bool = False
+
+    def is_in(self, record: Mapping[str, Any]) -> bool:
+        """Whether the session in ``record`` is offered for it."""
+        whole = all(map(record.get, self.needs)) and (not self.one_of or any(map(record.get, self.one_of)))
+        return whole and offer_of(record) == self.offer
+
+
+ROUTES = {
+    "local": Kind("loopback", "port of this machine", ("port",)),
+    "node": Kind("socket", "socket on a node", ("node", "socket")),
+    "step": Kind("socket", "socket on a node", ("node", "socket")),
+    "lan": Kind("lan", "port of its node", ("address", "port", "login_host"), on_login_host=True),
+    "reverse": Kind(
+        "reverse", "socket on a login host", ("login_host",), ("login_socket", "login_port"), on_login_host=True
+    ),
 }
+"""In the order in which ``auto`` tries them."""
+OFFERS = {name: kind.offer for name, kind in ROUTES.items()}
 
 
 @dataclass(frozen=True)
@@ -89,7 +113,7 @@ def step_alias(cluster: str, session: str) -> str:
 
 def is_on_login_host(record: Mapping[str, Any], route: str) -> bool:
     """Whether the route ends on the login host that the record names, so that no other will do."""
-    return route in ("lan", "reverse") or record.get("scheduler") == "none"
+    return ROUTES[route].on_login_host or record.get("scheduler") == "none"
 
 
 def host_by_hand(record: Mapping[str, Any], login_hosts: Sequence[str]) -> str:
@@ -117,12 +141,10 @@ def way(
 
 
 def _check(record: Mapping[str, Any], route: str) -> None:
-    what, needed = _PLACES[route]
-    nowhere = route == "reverse" and not record.get("login_socket") and not record.get("login_port")
-    if nowhere or offer_of(record) != OFFERS[route] or not all(record.get(field) for field in needed):
+    if not ROUTES[route].is_in(record):
         raise HpcJupyterError(
-            f"session {record['session']} of {record['account']} offers no {what[2:]}, so there is no way to it: "
-            "stop it and launch it again"
+            f"session {record['session']} of {record['account']} offers no {ROUTES[route].what}, "
+            "so there is no way to it: stop it and launch it again"
         )
 
 

@@ -32,13 +32,6 @@ _FIELDS = {
     "login_port": re.compile(rf"0|{_PORT}"),
     "tls_sha256": re.compile(r"(?:[0-9a-f]{64})?"),
 }
-_NEEDED = {
-    "local": ("base_url", "port"),
-    "node": ("base_url", "node", "socket"),
-    "step": ("base_url", "node", "socket"),
-    "lan": ("base_url", "address", "port", "login_host", "tls_sha256"),
-    "reverse": ("base_url", "login_host", "login_socket", "login_port"),
-}
 _OPTIONS = (
     "BatchMode=yes",
     "ControlMaster=no",
@@ -100,9 +93,10 @@ def plan(
     known. Raises ``NoForward`` if the record does not hold what the route needs, or holds what no session would write.
     """
     name = name or plain.route_of(asdict(record), local=cluster.local, wanted=cluster.route)
-    for field in (*_NEEDED[name], "tls_sha256"):
+    kind = plain.ROUTES[name]
+    for field in ("base_url", *kind.needs, *kind.one_of, "tls_sha256"):
         _check(field, str(getattr(record, field)), record)
-    if record.scheduler != "none" and "node" in _NEEDED[name] and _LOOPS.fullmatch(record.node):
+    if record.scheduler != "none" and "node" in kind.needs and _LOOPS.fullmatch(record.node):
         raise _not_right("node", record.node, record)
     try:
         way = plain.way(
