@@ -19,7 +19,7 @@ _HOLDER = r"hpc_jupyter .*\bhold {account} --session {session}$"
 _MASTER = r"^ssh: .*\[mux\]|ControlMaster=yes"
 _FORWARD = r"^ssh .* -L "
 _JUMP = r"^ssh .* -W "
-_SLURMCTLD = r"^slurmctld "
+_SLURMCTLD = r"^slurmctld( |$)"
 _SAVED_SECONDS = 10.0
 """Slurm saves what it knows every five seconds."""
 _LEAST_KB, _LEAST_STEP = 4, 60
