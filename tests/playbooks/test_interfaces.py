@@ -50,7 +50,7 @@ def test_a_session_shows_the_interface_that_was_asked_for(
     now = site.ready()
     answer = probe.get(site.target(), page, token=site.token())
     assert (answer.status, words in answer.body) == (200, True), answer
-    assert f'<script src="{now.base_url}hpc-jupyter/notice.js" defer></script>'.encode() in answer.body
+    assert f'<script src="{now.base_url}hpc-jupyter/notice.js"></script>'.encode() in answer.body
     url = site.command("url", "--port", "8888").stdout.strip()
     assert url == f"http://127.0.0.1:8888{now.base_url}{page}?token={site.token()}"
     assert f" -m {program} " in " ".join(process.command for process in _processes(site))
