@@ -16,14 +16,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import SchedulerUnavailable
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
-from ansible_collections.hpc.jupyter.plugins.module_utils.plan import Observed, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import BY_OWNER, Observed, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import RUNNING, Job, Scheduler
 
 _CONSISTENT_TRIES = 5
 _JUST_ENDED_SECONDS = 600.0
-BY_OWNER = "stopped by its owner"
-"""Why a session has ended whose job is known to be gone: what was cancelled is not put back into the queue."""
 _FINAL = ("finished", "idle", "time limit")
 """Ends that no scheduler undoes by itself. Whoever takes a node for a more urgent job makes a session ``stopped``."""
 

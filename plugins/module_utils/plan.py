@@ -25,6 +25,8 @@ AWAIT = "await"
 
 _TAKEN = ("stopped", "lost")
 """What the end of a session looks like from whom a more urgent job, or an administrator, has taken the node."""
+BY_OWNER = "stopped by its owner"
+"""Why a session has ended whose job was cancelled: it is not put back into the queue."""
 DEBRIS_SECONDS = 600.0
 """How old a writer's temporary file is before it is nobody's any more."""
 LOCK_WAIT_SECONDS = 90.0
@@ -78,7 +80,8 @@ class View:
     @property
     def may_go_on(self) -> bool:
         """Whether one that has ended may yet be put back into the queue: it was told to end, or killed, and ends."""
-        return self.ending and self.record is not None and self.record.how in _TAKEN
+        record = self.record
+        return self.ending and record is not None and record.how in _TAKEN and record.reason != BY_OWNER
 
     def to_dict(self) -> dict[str, Any]:
         """The view as answers give it; there is no secret in it."""

@@ -17,8 +17,14 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyt
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import FULL, sweep
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.lock import held
-from ansible_collections.hpc.jupyter.plugins.module_utils.observing import BY_OWNER, job_name, observe
-from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, LOCK_WAIT_SECONDS, Outcome, View
+from ansible_collections.hpc.jupyter.plugins.module_utils.observing import job_name, observe
+from ansible_collections.hpc.jupyter.plugins.module_utils.plan import (
+    BY_OWNER,
+    DEBRIS_SECONDS,
+    LOCK_WAIT_SECONDS,
+    Outcome,
+    View,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,

@@ -110,7 +110,8 @@ class AccountStatus:
     """The sessions of one account, or why they cannot be seen, and what earlier ones have left.
 
     ``connections`` are those of this computer. ``leftovers`` have the command that removes them as ``remedy``.
-    ``untold`` is why it cannot be told which jobs there are.
+    ``untold`` is why it cannot be told which jobs there are. ``cause`` is the kind of ``problem`` that asking again
+    does not mend: ``denied``, ``untrusted``, ``turned away``.
     """
 
     account: str
@@ -119,6 +120,7 @@ class AccountStatus:
     leftovers: tuple[Mapping[str, Any], ...] = ()
     untold: str = ""
     problem: str = ""
+    cause: str = ""
 
     def to_json(self) -> Any:
         """Its part of what ``--json`` prints."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 
 from hpc_jupyter import status_page
 from hpc_jupyter.commands import follow, status
@@ -28,8 +29,9 @@ READY_LINE = "a@c s: Ready on c1 as job 7"
 QUEUED_LINE = "a@c s: Job 7 waits in the queue: other jobs come first (Priority); expected to start at "
 
 
-def seen(*sessions: dict[str, Any], problem: str = "") -> Status:
-    return Status((AccountStatus("a@c", sessions, problem=problem),))
+def seen(*sessions: dict[str, Any], problem: str = "", cause: str = "") -> Status:
+    code = Exit.UNREACHABLE if problem else Exit.OK
+    return Status((AccountStatus("a@c", sessions, problem=problem, cause=cause),), code=code)
 
 
 @pytest.fixture
@@ -37,10 +39,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Status]:
     """What accounts say, one after the other; then somebody presses Ctrl-C."""
     said: list[Status] = []
 
-    def ask(_context: Context, _names: Sequence[str], *, interactive: bool) -> Status:
+    def ask(
+        _context: Context, _names: Sequence[str], *, interactive: bool, spared: Mapping[str, AccountStatus]
+    ) -> Status:
         if not said:
             raise KeyboardInterrupt
-        return said.pop(0)
+        asked = said.pop(0)
+        return Status(tuple(spared.get(row.account, row) for row in asked.accounts), code=asked.code)
 
     monkeypatch.setattr(status, "run", ask)
     monkeypatch.setattr(follow, "_sleep", lambda _seconds: None)
@@ -67,6 +72,40 @@ def test_whoever_waits_is_told_once_when_the_session_is_ready(
     lines = capfd.readouterr().out.splitlines()
     assert [line.startswith(QUEUED_LINE) for line in lines].count(True) == 1  # the same is not said twice
     assert lines[2:4] == ["a@c: c: login host gone.example: no answer", READY_LINE]
+
+
+def test_a_first_answer_that_is_none_does_not_end_the_waiting(
+    answers: list[Status], notifier: Notifier, tmp_path: Path
+) -> None:
+    unknown = {**QUEUED, "state": "unknown", "reason": "squeue did not answer"}
+    answers += [seen(problem="c: no answer"), seen(QUEUED), seen(unknown), seen(READY)]
+    assert follow.run(Context(), ["a@c"], Following(notifier=notifier)) == Exit.OK
+    assert (answers, (tmp_path / "told").read_text()) == ([], f"s on c1: {READY_LINE}\n")
+
+
+def test_what_is_not_there_any_more_is_not_waited_for(answers: list[Status], notifier: Notifier) -> None:
+    answers += [seen(QUEUED), seen()]
+    assert follow.run(Context(), ["a@c"], Following(notifier=notifier)) == Exit.OK
+
+
+def test_a_session_that_nobody_can_tell_of_for_a_while_is_not_ready_twice() -> None:
+    known = follow.remembered({}, seen(READY))
+    known = follow.remembered(known, seen({**READY, "state": "unknown"}))
+    assert follow.news(known, seen(READY)) == []
+
+
+@pytest.mark.rows("F24")
+def test_who_is_refused_is_not_asked_again_before_somebody_logs_in(
+    answers: list[Status], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, logged_in = seen(problem="c: login host l: a was not let in", cause="denied"), [False]
+    monkeypatch.setattr(ssh, "master_alive", lambda _files: logged_in[0])
+    shown: list[Status] = []
+    monkeypatch.setattr(follow, "_sleep", lambda _seconds: logged_in.__setitem__(0, len(answers) == 1))
+    monkeypatch.setattr(follow._Log, "__call__", lambda _self, each: shown.append(each))
+    answers += [refused, seen(READY), seen(READY)]
+    assert follow.run(Context(), ["a@c"], Following(watch=True)) == Exit.OK
+    assert [each.accounts[0].cause for each in shown] == ["denied", "denied", ""]
 
 
 def test_watching_ends_with_ctrl_c_and_nothing_else(answers: list[Status], capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,17 +13,22 @@ from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import REFUSALS, TURNED_AWAY
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
 
 from hpc_jupyter import render, status_page
 from hpc_jupyter.commands import status
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.notify import Notifier
-from hpc_jupyter.results import Status
+from hpc_jupyter.results import AccountStatus, Status
 
 Sessions = dict[tuple[str, str], Mapping[str, Any]]
 """Sessions as answers give them, by account and name."""
 
+_REST_SECONDS = 300.0
+"""How long a host is left alone that has closed the door: it has too many guests, or punishes earlier ones."""
 _WAITING = (rec.INTENDED, rec.SUBMITTED, rec.QUEUED, rec.STARTING, rec.UNKNOWN)
 
 
@@ -52,20 +58,21 @@ class Following:
 
 def run(context: Context, names: Sequence[str], following: Following) -> Exit:
     """Show status as often as is wanted; Ctrl-C is how watching ends."""
-    seen = _ask(context, names, following, interactive=True)
+    refusals = _Refusals()
+    seen = _ask(context, names, following, refusals, interactive=True)
     if not following.repeats:
         return render.show(seen, as_json=context.as_json)
     with contextlib.suppress(KeyboardInterrupt), _screen(context, following) as show:
         show(seen)
-        known = _sessions(seen)
-        while following.watch or any(_waits(each) for each in known.values()):
+        known = remembered({}, seen)
+        while following.watch or any(_waits(each) for each in known.values()) or _may_answer(seen):
             _sleep(following.every_seconds)
-            seen = _ask(context, names, following, interactive=False)
+            seen = _ask(context, names, following, refusals, interactive=False)
             show(seen)
             for each in news(known, seen):
                 _tell(context, following.notifier, each)
-            # Where nobody answers now, what was waited for is waited for still.
-            known.update(_sessions(seen))
+            known = remembered(known, seen)
+        return seen.code
     return Exit.OK
 
 
@@ -75,11 +82,57 @@ def news(known: Sessions, seen: Status) -> list[Mapping[str, Any]]:
     return [now[key] for key in now if _waits(known.get(key, {})) and now[key]["state"] in (rec.READY, rec.ENDED)]
 
 
-def _ask(context: Context, names: Sequence[str], following: Following, *, interactive: bool) -> Status:
-    seen = status.run(context, names, interactive=interactive)
+def remembered(known: Sessions, seen: Status) -> Sessions:
+    """What is known now: where nobody answers, or cannot tell, what was known before."""
+    silent = {row.account for row in seen.accounts if row.problem or row.untold}
+    kept = {key: session for key, session in known.items() if key[0] in silent}
+    told = _sessions(seen)
+    return {**kept, **{key: known.get(key, told[key]) if _is_unknown(told[key]) else told[key] for key in told}}
+
+
+class _Refusals:
+    """Accounts that let nobody in: asked again once somebody has logged in, or the host has had a rest."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[float, AccountStatus]] = {}
+
+    def note(self, seen: Status, spared: Mapping[str, AccountStatus]) -> None:
+        """Remember who was refused just now, and forget who was not."""
+        for row in seen.accounts:
+            rest = math.inf if row.cause in REFUSALS else _REST_SECONDS if row.cause == TURNED_AWAY else 0.0
+            if row.account not in spared:
+                self._rows[row.account] = (time.monotonic() + rest, row)
+
+    def spared(self) -> dict[str, AccountStatus]:
+        """The rows of those who are not to be asked now."""
+        now = time.monotonic()
+        rows = {name: row for name, (until, row) in self._rows.items() if now < until}
+        return {name: row for name, row in rows.items() if not ssh.master_alive(Files(state_directory(name)))}
+
+
+def _ask(
+    context: Context, names: Sequence[str], following: Following, refusals: _Refusals, *, interactive: bool
+) -> Status:
+    spared = refusals.spared()
+    seen = status.run(context, names, interactive=interactive, spared=spared)
+    refusals.note(seen, spared)
     if following.html:
-        status_page.write(following.html, seen, again_seconds=following.every_seconds if following.repeats else 0)
+        try:
+            status_page.write(following.html, seen, again_seconds=following.every_seconds if following.repeats else 0)
+        except OSError as error:
+            if interactive:
+                raise
+            context.progress.say(f"{following.html} cannot be written now: {error.strerror}")
     return seen
+
+
+def _may_answer(seen: Status) -> bool:
+    """Whether an account that says nothing now may have a session that waits, and say so later."""
+    return any(row.problem and row.cause not in REFUSALS for row in seen.accounts) and seen.code != Exit.OK
+
+
+def _is_unknown(session: Mapping[str, Any]) -> bool:
+    return session.get("state") == rec.UNKNOWN
 
 
 def _waits(session: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
@@ -61,7 +62,7 @@ def _if_ready(context: Context, connector: Connector, wanted: options.Launch) ->
     """The connection, where there is nothing to do but to connect: the common case needs no play."""
     try:
         return connect.link(context, connector, wanted.connection)
-    except Waiting:
+    except (Busy, Waiting):  # a job that ends or waits: the play waits for it
         return None
     except NoSession:
         _prefer_hub(context, connector.account, wanted)

@@ -21,18 +21,26 @@ from hpc_jupyter.results import AccountStatus, Holding, Status
 from hpc_jupyter.state import Held, Store, known_accounts
 from hpc_jupyter.watch import Watcher
 
+_NOBODY: Mapping[str, AccountStatus] = {}
 
-def run(context: Context, names: Sequence[str], *, interactive: bool = True) -> Status:
+
+def run(
+    context: Context, names: Sequence[str], *, interactive: bool = True, spared: Mapping[str, AccountStatus] = _NOBODY
+) -> Status:
     """Ask all accounts at once; what is wrong with one does not hide the others.
 
-    Nobody is asked for a password unless ``interactive``, nor shown what is going on.
+    Nobody is asked for a password unless ``interactive``, nor shown what is going on. Those who are ``spared`` are not
+    asked again: their row is known.
     """
     wanted = list(dict.fromkeys(names)) or used_accounts(context)
     problems = {name: _problem(context, name, strict=bool(names)) for name in wanted}
-    answers = _ask(context, [name for name in wanted if not problems[name]], interactive=interactive)
-    rows = tuple(_row(context, name, problems[name], answers.get(name, HostResult(name))) for name in wanted)
+    asked = [name for name in wanted if name not in spared and not problems[name]]
+    answers = _ask(context, asked, interactive=interactive)
+    rows = tuple(
+        spared.get(name) or _row(context, name, problems[name], answers.get(name, HostResult(name))) for name in wanted
+    )
     plays = tuple(_told(each, context.hints("").command("clean")) for each in leftovers.find_plays())
-    unreachable = any(problems.values()) or any(each.unreachable for each in answers.values())
+    unreachable = bool(spared) or any(problems.values()) or any(each.unreachable for each in answers.values())
     return Status(rows, leftovers=plays, code=_code(rows, unreachable=unreachable) if names else Exit.OK)
 
 
@@ -100,6 +108,7 @@ def _row(context: Context, name: str, problem: str, host: HostResult) -> Account
         leftovers=tuple(_told(each, _remedy(context, name, each)) for each in (*there, *leftovers.find(name))),
         untold="" if failed else str(host.told.get("untold", "")),
         problem=failed,
+        cause=host.kind if failed and host.unreachable else "",
     )
 
 

@@ -93,6 +93,7 @@ def test_a_job_that_was_begun_anew_is_where_it_runs_now() -> None:
     (Observed(READY, Job("7", ENDING)), True),
     (Observed(ENDED, RUNS), True),
     (Observed(replace(ENDED, how="failed"), Job("7", ENDING)), False),
+    (Observed(replace(ENDED, reason="stopped by its owner"), Job("7", ENDING)), False),
     (Observed(ENDED, Job("7", GONE)), False),
     (Observed(ENDED), False),
     (Observed(READY, RUNS), False),
