@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.package.building import Environment
 
@@ -47,3 +51,14 @@ def test_the_default_inventory_has_the_local_account(request: pytest.FixtureRequ
     inventory = module.replace("plugins/modules/session.py", "inventory")
     hosts = json.loads(environment.run("ansible-inventory", "-i", inventory, "--host", "local"))
     assert (hosts["hpc_scheduler"], hosts["hpc_route"]) == ("none", "local")
+
+
+def test_ansible_builder_finds_what_an_execution_environment_needs(from_tarball: Environment) -> None:
+    builder = Path(sys.executable).with_name("ansible-builder")
+    asked = [str(builder), "introspect", from_tarball.collections]
+    found = yaml.safe_load(subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout)
+    named = {kind: [line.split("  # ")[0] for line in lines] for kind, lines in found.items()}
+    assert named == {
+        "python": ["argon2-cffi>=23.1,<26", "passlib>=1.7.4,<2"],
+        "system": ["openssh-clients [platform:rpm]", "openssh-client [platform:dpkg]"],
+    }

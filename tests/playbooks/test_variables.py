@@ -37,9 +37,10 @@ def _options(role: str) -> dict[str, Any]:
 
 
 def _strings() -> list[str]:
-    """``-e`` with the default of each number and truth value, which arrives as a string."""
+    """``-e`` with the default of each number, truth value and list of words, which arrives as a string."""
     options = [item for role in (ROOT / "roles").iterdir() for item in _options(role.name).items()]
     given = [(name, option["default"]) for name, option in options if option["type"] in ("int", "bool")]
+    given += [(name, "") for name, option in options if option["type"] == "list" and option["elements"] == "str"]
     return [part for name, value in given for part in ("-e", f"{name}={value}")]
 
 
@@ -57,9 +58,9 @@ def _well(played: Played) -> Played:
     return played
 
 
-def test_every_number_and_truth_value_may_be_a_string(home: Home) -> None:
+def test_every_number_truth_value_and_empty_list_may_be_a_string(home: Home) -> None:
     strings = _strings()
-    assert "jupyter_server_certificate_days=365" in strings
+    assert {"jupyter_server_certificate_days=365", "jupyter_session_extra="} <= set(strings)
     _well(home.play("setup.yml", *strings, **_existing()))
     first, *others = (ROOT / "playbooks" / f"{entry}.yml" for entry in ENTRIES)
     shown = home.play(str(first), *map(str, others), "--check", *strings)
