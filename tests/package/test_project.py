@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
+import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.hpc.jupyter.plugins.module_utils import layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import ROUTES
 
 from tests.package.building import ROOT, tracked
 
@@ -53,6 +58,20 @@ def test_the_collection_asks_for_the_ansible_that_the_tests_run() -> None:
     assert importlib.metadata.version("ansible-core").startswith("2.19.")
 
 
+def test_an_execution_environment_has_all_that_the_controllers_plugins_import() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = (ROOT / "meta/ee-requirements.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert set(needed) <= set(project["dependencies"])
+    plugins = tracked(*(f"plugins/{kind}/*.py" for kind in ("action", "filter", "inventory", "plugin_utils")))
+    trees = [ast.parse((ROOT / name).read_text(encoding="utf-8")) for name in plugins]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    of_ansible = {"ansible", "ansible_collections", "cryptography", "yaml"}
+    others = {name.split(".")[0] for name in imported} - of_ansible - sys.stdlib_module_names
+    assert others == {"argon2", "passlib"}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_has_documents_that_agree_with_its_defaults(role: str) -> None:
     specs = _yaml(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
@@ -85,6 +104,29 @@ def test_a_plugin_has_a_test(plugin: str, tests_text: str) -> None:
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_a_playbook_has_a_test(playbook: str, tests_text: str) -> None:
     assert _occurs(rf"""hpc\.jupyter\.{playbook}\b|["'/]{playbook}(\.yml)?["']""", tests_text)
+
+
+@pytest.mark.parametrize(
+    ("names", "document"),
+    [
+        (SCHEDULERS, "docs/schedulers.md"),
+        (SCHEDULERS, "plugins/doc_fragments/account.py"),
+        (SCHEDULERS, "roles/jupyter_session/meta/argument_specs.yml"),
+        (SCHEDULERS, "roles/jupyter_session/tasks/preflight.yml"),
+        (ROUTES, "docs/architecture.md"),
+        ([name for name in ROUTES if name != "local"], "docs/sites/README.md"),
+    ],
+)
+def test_a_document_names_every_scheduler_or_route(names: Iterable[str], document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert not [name for name in names if not _occurs(rf"\b{name}\b", text)]
+
+
+def test_the_map_of_the_modules_leads_to_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## A map of the modules")[1].split("\n## ")[0]
+    places = ("plugins/module_utils", "plugins/plugin_utils", "src/hpc_jupyter")
+    there = {path.stem for place in places for path in (ROOT / place).glob("*.py")}
+    assert set(re.findall(r"`([a-z_]+)`", text)) <= there
 
 
 @pytest.mark.parametrize("name", sorted(tracked("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")))
