@@ -1,10 +1,10 @@
-# make launch · make test · make chaos · make lint · make lab · make docs · make lock · make clean
+# make launch · make test · make chaos · make lint · make lab · make docs · make release · make lock · make clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
-.PHONY: help launch test chaos lint lab docs lock package clean
+.PHONY: help launch test chaos lint lab docs lock package release clean
 
 help:
 	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
@@ -14,6 +14,7 @@ help:
 	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
 	@echo 'make package  build the wheel and the collection tarball into dist/'
 	@echo 'make docs     build the documentation into .build/site'
+	@echo 'make release  build, check and try what a release has, in dist/ (root; VERSION=0.2.0, WRITE=yes)'
 	@echo 'make lock     write requirements/*.txt anew'
 	@echo 'make clean    remove what the other targets made'
 
@@ -48,6 +49,13 @@ package:
 docs:
 	@tools/venv.sh dev
 	@$(BIN)/python tools/site/build.py
+
+release:
+	@tools/venv.sh dev
+	@$(BIN)/python tools/release.py make $(VERSION)
+	@$(BIN)/python -m tests.released
+	@if [ -n "$(WRITE)" ]; then $(BIN)/python tools/release.py write; fi
+	@cat dist/SHA256SUMS
 
 lock:
 	@tools/venv.sh dev

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from filelock import FileLock
 
 from hpclab import Bind, Lab, topologies
 from hpclab.host import RunningHost
-from tests import wheelhouse
+from tests import artifacts, wheelhouse
 
 ROOT = wheelhouse.ROOT
 BUILD = ROOT / ".build" / "lab"
@@ -33,6 +34,10 @@ BROWSER = "/usr/local/bin/browser-of-the-test"
 EXISTING = ("-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environment_path={JUPYTER}")
 """Options of ``setup`` for the JupyterLab that the cluster has already."""
 
+COLLECTIONS = f"{PREFIX}/collections"
+_COLLECTION_ALONE = os.environ.get("HPC_JUPYTER_CLIENT") == "tarball"
+"""Whether the client gets the collection's tarball beside ansible-core, without the command."""
+_FOUND = {"ANSIBLE_COLLECTIONS_PATH": COLLECTIONS} if _COLLECTION_ALONE else {}
 _OLD_SECONDS = 3 * 3600
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
 
@@ -45,6 +50,7 @@ class Install:
     target: str
     wheels: str
     requirements: tuple[str, ...]
+    then: tuple[str, ...] = ()
 
     @property
     def is_made(self) -> bool:
@@ -58,23 +64,16 @@ class Install:
         argv = [uv, "pip", "install", "--offline", "--no-index", "--no-cache", "--python", f"{self.target}/bin/python"]
         options = ["--compile-bytecode", "--no-deps", "--find-links", self.wheels]
         inside.run([*argv, *options, *self.requirements], timeout=300)
+        if self.then:
+            inside.run(self.then, timeout=120)
         (self.kept / "made").touch()
-
-
-def wheel() -> Path:
-    """The wheel of the checkout, as a release would have it."""
-    place = BUILD / "dist"
-    shutil.rmtree(place, ignore_errors=True)
-    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
-    subprocess.run(argv, cwd=ROOT, check=True, timeout=300, capture_output=True)
-    return next(place.glob("*.whl"))
 
 
 def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
     """A lab whose client has hpc-jupyter and whose cluster has wheels and a JupyterLab at ``/opt/jupyter``."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with FileLock(BUILD / "lock", timeout=600):
-        built, client_wheels = wheel(), wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
+        built, client_wheels = _artifact(), wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
         cluster = hosts_of_cluster(topology)
         installs = {"client": _client(built), cluster[0]: _jupyter()}
         binds = [
@@ -112,10 +111,18 @@ def _tools(built: Path) -> Path:
     return place
 
 
+def _artifact() -> Path:
+    return artifacts.tarball(BUILD / "dist") if _COLLECTION_ALONE else artifacts.wheel(BUILD / "dist")
+
+
 def _client(built: Path) -> Install:
     lock = wheelhouse.CLIENT[0]
     kept = _kept("client", built.read_bytes() + lock.read_bytes())
-    return Install(kept, PREFIX, WHEELS, ("-r", f"{TOOLS}/{lock.name}", f"{TOOLS}/{built.name}"))
+    packages = ("-r", f"{TOOLS}/{lock.name}")
+    if not _COLLECTION_ALONE:
+        return Install(kept, PREFIX, WHEELS, (*packages, f"{TOOLS}/{built.name}"))
+    galaxy = (f"{PREFIX}/bin/ansible-galaxy", "collection", "install", "--offline", "-p", COLLECTIONS)
+    return Install(kept, PREFIX, WHEELS, packages, then=(*galaxy, f"{TOOLS}/{built.name}"))
 
 
 def _jupyter() -> Install:
@@ -191,7 +198,8 @@ class Laptop:
     ) -> subprocess.CompletedProcess[str]:
         """Run one of hpc-jupyter's programs as the person."""
         argv = [f"{PREFIX}/bin/{program}", *arguments]
-        return self.lab.host("client").run(argv, user=self.user, check=check, timeout=timeout, env=env)
+        given = {**_FOUND, **(env or {})}
+        return self.lab.host("client").run(argv, user=self.user, check=check, timeout=timeout, env=given)
 
     def play(self, playbook: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """``ansible-playbook`` by the playbook's name, with the inventory."""

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter.access import needs_setup
@@ -58,7 +59,7 @@ def test_each_state_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "needed"), [("", True), ("0.0.9", True), ("0.1.0", False), ("0.2.0", False), ("1.0", False)]
+    ("installed", "needed"), [("", True), ("0.0.9", True), (VERSION, False), ("999.2.0", False), ("999.0", False)]
 )
 def test_an_account_is_set_up_when_it_never_was_or_by_an_older_release(installed: str, needed: bool) -> None:
     assert needs_setup(installed) is needed

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import artifacts
 from tests.package.building import ROOT, Environment
 
 
@@ -20,18 +21,14 @@ def _run(argv: Sequence[str | Path]) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the checkout."""
-    place = tmp_path_factory.mktemp("wheel")
-    _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place])
-    return next(place.glob("*.whl"))
+    """The wheel."""
+    return artifacts.wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection's tarball, built from the checkout."""
-    place = tmp_path_factory.mktemp("tarball")
-    _run([Path(sys.executable).parent / "ansible-galaxy", "collection", "build", "--output-path", place, ROOT])
-    return next(place.glob("*.tar.gz"))
+    """The collection's tarball."""
+    return artifacts.tarball(tmp_path_factory.mktemp("tarball"))
 
 
 def _environment(place: Path, *packages: str, collections: Path | str) -> Environment:

@@ -18,6 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHE
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import ROUTES
 
 from tests.package.building import ROOT, tracked
+from tools import release
 
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLUGINS = sorted({
@@ -48,6 +49,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert _yaml("galaxy.yml")["version"] == layout.VERSION
     assert importlib.metadata.version("hpc-jupyter") == layout.VERSION
     assert layout.VERSION in _yaml("changelogs/changelog.yaml")["releases"]
+    for name, forms in release.WRITTEN.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not [form for form in forms if form.format(layout.VERSION) not in text]
 
 
 def test_the_collection_asks_for_the_ansible_that_the_tests_run() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 
 from tests.jupyter_env import jupyter_python
 from tests.playbooks.plays import NAME, Home, Played
@@ -94,7 +95,7 @@ def test_one_run_sets_the_account_up(account: Account) -> None:
     assert f"Next: hpc-jupyter launch {NAME}" in run.out
     assert json.loads((account.home.root / "account.json").read_text()) == {
         "schema": 1, "account": NAME, "cluster": "local", "scheduler": "none", "detach": "setsid",
-        "tls": "auto", "idle_limit_seconds": "0", "root": str(account.home.root), "version": "0.1.0",
+        "tls": "auto", "idle_limit_seconds": "0", "root": str(account.home.root), "version": VERSION,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import account, changes
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
+from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
 
 FACTS = {"account": "alice@lab", "cluster": "lab", "scheduler": "slurm", "tls": "auto"}
 
@@ -27,7 +27,7 @@ def test_a_new_account_is_made_private_and_then_left_alone(tmp_path: pathlib.Pat
     for path, mode in ((layout.root, 0o700), (layout.server, 0o700), (layout.sessions, 0o700), (layout.account, 0o600)):
         assert os.stat(path).st_mode & 0o777 == mode
     with open(layout.account, encoding="utf-8") as stream:
-        assert json.load(stream) == dict(FACTS, schema=1, root=layout.root, version="0.1.0")
+        assert json.load(stream) == dict(FACTS, schema=1, root=layout.root, version=VERSION)
     assert [*account.directories(layout, sessions=True), *account.facts_file(layout, FACTS)] == []
 
 

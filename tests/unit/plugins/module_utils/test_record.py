@@ -45,7 +45,7 @@ def test_a_newer_schema_is_a_clear_error() -> None:
     with pytest.raises(RecordError) as caught:
         record.parse(b'{"schema": 2, "version": "9.1.0"}', path="/x/record.json")
     assert str(caught.value) == (
-        "/x/record.json was written by hpc.jupyter 9.1.0, this is 0.1.0: update hpc.jupyter on this side"
+        f"/x/record.json was written by hpc.jupyter 9.1.0, this is {record.VERSION}: update hpc.jupyter on this side"
     )
 
 
