@@ -22,7 +22,7 @@ BUILD = ROOT / ".build"
 SOURCE = BUILD / "site-source"
 SITE = BUILD / "site"
 HERE = Path(__file__).parent
-PAGES = ("*.md", "CHANGELOG.rst", "docs/**/*.md", "roles/*/README.md", "tests/lab/README.md")
+PAGES = ("*.md", "CHANGELOG.rst", "docs/**/*.md", "docs/*.yml", "roles/*/README.md", "tests/lab/README.md")
 
 
 def main() -> None:
@@ -45,8 +45,16 @@ def _collect() -> None:
         target = SOURCE / page.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(page, target)
-    for own in ("conf.py", "index.md"):
-        shutil.copy(HERE / own, SOURCE)
+    shutil.copy(HERE / "conf.py", SOURCE)
+    (SOURCE / "index.md").write_text(_front_page(), encoding="utf-8")
+
+
+def _front_page() -> str:
+    """The one that is written by hand; pages that it gives no place come last."""
+    written = (HERE / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT).with_suffix("").as_posix() for page in sorted(ROOT.glob("docs/*.md"))]
+    further = [page for page in pages if page not in written.split()]
+    return "\n".join([written, "```{toctree}", ":caption: More", ":maxdepth: 1", ":hidden:", "", *further, "```", ""])
 
 
 def _run(program: str, *arguments: str) -> None:
