@@ -140,7 +140,7 @@ def steady(tarball: Path, *, seconds: int) -> None:
     packed = io.BytesIO()
     with tarfile.open(tarball) as old, tarfile.open(fileobj=packed, mode="w") as new:
         for member in old.getmembers():
-            member.mtime = seconds
+            member.mtime, member.pax_headers = seconds, {}
             new.addfile(member, old.extractfile(member) if member.isfile() else None)
     with tarball.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=seconds) as stream:
         stream.write(packed.getvalue())

@@ -71,7 +71,7 @@ def test_an_execution_environment_has_all_that_the_controllers_plugins_import() 
     nodes = [node for tree in trees for node in ast.walk(tree)]
     imported = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    of_ansible = {"ansible", "ansible_collections", "cryptography", "yaml"}
+    of_ansible = {"ansible", "ansible_collections", "cryptography", "packaging", "yaml"}
     others = {name.split(".")[0] for name in imported} - of_ansible - sys.stdlib_module_names
     assert others == {"argon2", "passlib"}
 
