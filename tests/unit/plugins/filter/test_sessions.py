@@ -21,6 +21,13 @@ def test_leftover_line_says_what_where_and_since_when() -> None:
     assert str(said).startswith("/h/.new-1 on c1: a file, since Sat 03 Feb ")
 
 
+def test_a_check_of_the_doctor_is_a_line_that_ends_with_what_to_do() -> None:
+    line = sessions.FilterModule().filters()["check_line"]
+    found = {"check": "clock", "state": "warn", "text": "70 s behind", "remedy": "Tell the site"}
+    assert line(found) == "warn clock       70 s behind. Tell the site"
+    assert line({**found, "state": "ok", "remedy": ""}) == "ok   clock       70 s behind"
+
+
 def test_what_is_asked_for_is_within_what_is_allowed() -> None:
     filters = sessions.FilterModule().filters()
     assert filters["idle_seconds"]("", 7200) == 7200
