@@ -92,8 +92,8 @@ class Awx:
         facts = {"ansible_connection": "local", "hpc_scheduler": "none", "hpc_route": "local"}
         (private / "inventory/hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {NAME: facts}}}))
         given = private / "env/extravars"
-        given.write_text(json.dumps(variables))
-        given.chmod(0o600)  # as AWX does; a password that others can read is refused
+        given.write_text("".join(_as_awx_writes(*item) for item in variables.items()))
+        given.chmod(0o400)  # a password that others can read is refused
         return private
 
     def _runner(self, verb: str, *arguments: str, fed: bytes) -> bytes:
@@ -106,6 +106,11 @@ class Awx:
         done = subprocess.run(argv, input=fed, env=environ, capture_output=True, check=False, timeout=250)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _as_awx_writes(name: str, value: object) -> str:
+    """One line of YAML: text is marked as what is no template."""
+    return f"{name}: {'!unsafe ' if isinstance(value, str) else ''}{json.dumps(value)}\n"
 
 
 @pytest.fixture(name="awx", scope="module")
