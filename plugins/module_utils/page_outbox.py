@@ -69,6 +69,8 @@ class Outbox:
         self._confirmed, self._open = _Row(), _Row()
         self._first = 0
         self._written = 0
+        self._lost = 0
+        """Of those before the oldest, how many the page may not have got."""
         self._socket: Any = None
         self._asked = self._complained = False
 
@@ -87,14 +89,17 @@ class Outbox:
         self._limit()
 
     def attach(self, socket: Any, seen: int | None) -> None:
-        """The page is there, and has got ``seen`` messages: give it the others, before anything new."""
-        begin = self._written if seen is None else seen
+        """The page is there, and has got ``seen`` messages: give it the others, before anything new.
+
+        One that says less than it has confirmed is a connection of before that comes late.
+        """
+        begin = max(self._written if seen is None else seen, self._first - self._lost)
         if begin < self._first:
             self._say("%d messages of the kernel are lost to the page: too many came while it was cut off",
                       self._first - begin)
         kept = [*self._confirmed.messages, *self._open.messages][max(0, begin - self._first):]
         self._confirmed, self._open = _Row(), _Row()
-        self._first, self._socket, self._asked, self._complained = begin, socket, False, False
+        self._first, self._lost, self._socket, self._asked, self._complained = begin, 0, socket, False, False
         for message, binary in kept:
             self.put(message, binary)
         self._written = self._next
@@ -112,6 +117,7 @@ class Outbox:
             self._confirmed.append(self._open.popleft())
         while self._confirmed.messages and self._without_oldest >= self._tail_bytes:
             self._drop(self._confirmed)
+            self._lost = 0
         self._asked = False
         if self._open.messages:
             self._ask()
@@ -141,6 +147,7 @@ class Outbox:
                 self._complained = True
                 self._say("%d bytes of a kernel's messages wait for a page: the oldest are kept no longer", self.size)
             self._drop(self._confirmed if self._confirmed.messages else self._open)
+            self._lost += 1
 
 
 class Line:

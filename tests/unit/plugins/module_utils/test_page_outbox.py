@@ -117,6 +117,30 @@ def test_what_is_kept_is_bounded_and_what_is_lost_is_said(limits: dict[str, int]
     assert _attached(outbox, 3).messages == ["f"]  # counted by the page: a, d and e
 
 
+def test_a_connection_of_before_that_comes_late_changes_no_number() -> None:
+    outbox, said = _outbox(tail=2)
+    wire = _attached(outbox, 0)
+    _put(outbox, "0123456789")
+    outbox.pong(wire, b"hpc-jupyter 10")
+    assert _attached(outbox, 5).messages == ["8", "9"]
+    _put(outbox, "ab")
+    assert _attached(outbox, 10).messages == ["a", "b"]
+    assert not said
+
+
+def test_what_was_lost_is_taken_off_the_count_once_and_a_late_connection_changes_no_number() -> None:
+    outbox, said = _outbox(size=3)
+    _attached(outbox, 0)
+    _put(outbox, "0123456789")
+    assert _attached(outbox, 5).messages == ["7", "8", "9"]  # the page has 8 then
+    assert _attached(outbox, 3).messages == ["7", "8", "9"]
+    _put(outbox, "a")
+    assert _attached(outbox, 8).messages == ["a"]
+    assert [text for text in said if "lost" in text] == [
+        "2 messages of the kernel are lost to the page: too many came while it was cut off"
+    ]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_a_connection_delivers_the_page_has_everything_once_and_in_order(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
