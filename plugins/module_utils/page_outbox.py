@@ -29,13 +29,17 @@ TAIL_BYTES = 2**20
 """A pong comes from the browser, not from the page: of what it confirms, the last is kept a while longer."""
 MOST_LEFT = 4
 """Pages of one kernel that are cut off; a page that was closed in a cut never comes back."""
+LEFT_BYTES = 256 * 2**20
+"""What may wait for all pages that are cut off."""
+CLOSED_SECONDS = 60.0
+"""A closed notebook takes leave as JupyterLab does that connects again, which follows at once."""
 _LEFT_PAGE = 1001
 """The websocket's code for a page that was closed or loaded anew."""
 _LOOK_SECONDS = 10.0
 _PING = re.compile(rb"hpc-jupyter ([0-9]{1,15})")
-_NEEDED = ("channels", "close_all", "connect", "create_stream", "disconnect", "nudge", "session_key", "subprotocol",
-           "write_message")
-_NEEDED_OF_MANAGER = ("buffer_offline_messages", "ports_changed", "stop_buffering")
+_NEEDED = ("channels", "close_all", "connect", "create_stream", "disconnect", "kernel_manager", "nudge",
+           "on_kernel_restarted", "on_restart_failed", "session_key", "subprotocol", "write_message")
+_NEEDED_OF_MANAGER = ("add_restart_callback", "buffer_offline_messages", "remove_restart_callback", "stop_buffering")
 
 
 class _Row:
@@ -150,6 +154,10 @@ class Outbox:
             self._lost += 1
 
 
+def _nothing() -> None:
+    """There is nothing to be undone."""
+
+
 class Line:
     """One page's way to one kernel, over one connection after the other."""
 
@@ -162,11 +170,24 @@ class Line:
         """Whether its channels are the kernel's for certain, so that another connection can go on with them."""
         self.channels: dict[str, Any] = {}
         """Those of a page that is cut off; they go on filling the outbox."""
+        self.kernel: tuple[Any, Any] = (None, None)
+        """The ports that its channels were made for, and the process that was behind them."""
         self.left_at = 0.0
         """When it was cut off; 0 while it is there."""
+        self.closed = False
+        """Whether the page took leave, and was not just cut off."""
+        self.stop_listening: Callable[[], None] = _nothing
+        """Ends what tells a page that is cut off of its kernel's restarts."""
+
+    def come_back(self) -> None:
+        """The page is there again, and hears by itself."""
+        self.left_at, self.closed = 0.0, False
+        self.stop_listening()
+        self.stop_listening = _nothing
 
     def close(self) -> None:
         """Forget what was kept."""
+        self.stop_listening()
         close_channels(self.channels)
         self.channels = {}
 
@@ -190,13 +211,13 @@ class Lines:
             line = None
         if line is None:
             line = self._lines[key] = Line(kernel_id, Outbox(self._say), protocol)
-        line.left_at = 0.0
+        line.come_back()
         return line
 
-    def leave(self, key: str, channels: dict[str, Any], *, keep: bool) -> None:
-        """The page is cut off, or gone for good."""
+    def leave(self, key: str, channels: dict[str, Any], *, keep: bool, closed: bool = False) -> None:
+        """The page is cut off, or gone for good; it may be that, too, if it was ``closed``."""
         line = self._lines[key]
-        line.owner, line.channels, line.left_at = None, channels, time.monotonic()
+        line.owner, line.channels, line.left_at, line.closed = None, channels, time.monotonic(), closed
         line.outbox.detach()
         if not keep:
             self._forget(key)
@@ -204,9 +225,12 @@ class Lines:
             self._forget(oldest)
 
     def look(self, kernels: Any) -> bool:
-        """Forget what belongs to kernels that are gone; whether any page is still cut off."""
-        for key in [key for key, line in self._lines.items() if line.left_at and line.kernel_id not in kernels]:
-            self._forget(key)
+        """Forget pages of kernels that are gone, closed ones, and what is too much; whether any is still cut off."""
+        closed_before = time.monotonic() - CLOSED_SECONDS
+        for key, line in [(key, self._lines[key]) for key in self._left()]:
+            if line.kernel_id not in kernels or (line.closed and line.left_at <= closed_before):
+                self._forget(key)
+        self._limit()
         return any(line.left_at for line in self._lines.values())
 
     def close(self) -> None:
@@ -214,9 +238,17 @@ class Lines:
         for key in list(self._lines):
             self._forget(key)
 
-    def _left(self, kernel_id: str) -> list[str]:
-        """The lines of a kernel whose pages are cut off, oldest first."""
-        left = {key: line for key, line in self._lines.items() if line.kernel_id == kernel_id and line.left_at}
+    def _limit(self) -> None:
+        sizes = {key: self._lines[key].outbox.size for key in self._left()}
+        for key, size in list(sizes.items()):
+            if size and sum(sizes.values()) > LEFT_BYTES:
+                self._say("%d bytes of kernels' messages wait for pages that are cut off: the %d of the one that is "
+                          "gone longest are kept no longer", sum(sizes.values()), sizes.pop(key))
+                self._forget(key)
+
+    def _left(self, kernel_id: str = "") -> list[str]:
+        """The lines whose pages are cut off, oldest first; of one kernel, or of all."""
+        left = {key: line for key, line in self._lines.items() if line.left_at and kernel_id in ("", line.kernel_id)}
         return sorted(left, key=lambda key: left[key].left_at)
 
     def _forget(self, key: str) -> None:
@@ -249,6 +281,19 @@ class Socket:
             outbox.pong(self, data)
 
         handler.on_pong = on_pong
+        self.closed = False
+        """Whether the page itself has closed it: afterwards Tornado no longer tells that from a cut."""
+        if handler.ws_connection is not None:
+            self._note_leave(handler.ws_connection)
+
+    def _note_leave(self, wire: Any) -> None:
+        close = wire.close
+
+        def on_end(*words: Any, **others: Any) -> None:
+            self.closed = self.closed or (wire.client_terminated and not wire.server_terminated)
+            close(*words, **others)
+
+        wire.close = on_end
 
     def write(self, message: Any, binary: bool) -> None:
         """Send a message, and do not wait."""
@@ -300,6 +345,11 @@ def connection(usual: Any, lines: Lines) -> Any:
     return type(usual)("Connection", (_Kept, usual), known)
 
 
+def _process(manager: Any) -> Any:
+    """That of a kernel, where it is one of this machine."""
+    return getattr(getattr(manager, "provisioner", None), "pid", None)
+
+
 _Usual: Any = object
 
 
@@ -311,6 +361,7 @@ class _Kept(_Usual):  # type: ignore[misc]
     _loop: Any
     _future: Any
     _line: Any = None
+    _socket: Any = None
     _protocol: str | None = None
     _resumed = _gone = False
 
@@ -333,7 +384,8 @@ class _Kept(_Usual):  # type: ignore[misc]
             # Jupyter's own buffer: empty, since what it would hold goes on into the outbox.
             self.multi_kernel_manager.stop_buffering(self.kernel_id)
         seen = number(self.websocket_handler.get_query_argument(SEEN, ""))
-        line.outbox.attach(Socket(self.websocket_handler, line.outbox, self._closed), seen)
+        self._socket = Socket(self.websocket_handler, line.outbox, self._closed)
+        line.outbox.attach(self._socket, seen)
         connected = super().connect()
         if connected is not None:
             connected.add_done_callback(self._is_ready)
@@ -345,18 +397,19 @@ class _Kept(_Usual):  # type: ignore[misc]
 
     def create_stream(self) -> None:
         """Go on with the channels of the connection before: they have missed nothing."""
-        kept, self._line.channels = self._line.channels, {}
-        changed = self.multi_kernel_manager.ports_changed(self.kernel_id)
-        self._resumed = bool(kept) and not changed and not any(stream.closed() for stream in kept.values())
-        if self._resumed:
+        line, manager = self._line, self.kernel_manager
+        kept, line.channels = line.channels, {}
+        (ports, process), line.kernel = line.kernel, (list(manager.ports), _process(manager))
+        whole = bool(kept) and ports == line.kernel[0] and not any(stream.closed() for stream in kept.values())
+        line.ready = self._resumed = whole and process == line.kernel[1]
+        if whole:
             self.channels = kept
         else:
-            self._line.ready = False
             close_channels(kept)
             super().create_stream()
 
     def nudge(self) -> Any:
-        """Channels that are in use need none, and it would take a message of theirs."""
+        """Channels that are in use need none, and it would take a message of theirs; a new process is awaited."""
         if not self._resumed:
             return super().nudge()
         done = self._future()
@@ -373,9 +426,25 @@ class _Kept(_Usual):  # type: ignore[misc]
             try:
                 super().disconnect()
             finally:
-                self._lines.leave(self.session_key, channels, keep=self._may_come_back())
+                keep = self._may_come_back()
+                if keep:
+                    self._listen()
+                self._lines.leave(self.session_key, channels, keep=keep, closed=self._socket.closed)
                 if not self._lines.watched:
                     self._watch(self.multi_kernel_manager)
+
+    def _listen(self) -> None:
+        """So that the page is told, too, that its kernel was restarted meanwhile."""
+        manager, kernel_id = self.multi_kernel_manager, self.kernel_id
+        heard = ((self.on_kernel_restarted, "restart"), (self.on_restart_failed, "dead"))
+
+        def stop() -> None:
+            for callback, event in heard if kernel_id in manager else ():
+                manager.remove_restart_callback(kernel_id, callback, event)
+
+        self._line.stop_listening = stop
+        for callback, event in heard:
+            manager.add_restart_callback(kernel_id, callback, event)
 
     def _may_come_back(self) -> bool:
         manager, handler = self.multi_kernel_manager, self.websocket_handler

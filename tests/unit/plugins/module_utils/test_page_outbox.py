@@ -184,10 +184,12 @@ class Stream:
         self.shut = True
 
 
-def _left(lines: Lines, key: str, *, keep: bool = True) -> tuple[Line, Stream]:
+def _left(
+    lines: Lines, key: str, *, keep: bool = True, closed: bool = False, kernel: str = "k"
+) -> tuple[Line, Stream]:
     """The line of a page that was there and is cut off."""
-    line, stream = lines.take(key, kernel_id="k", protocol=None), Stream()
-    lines.leave(key, {"iopub": stream}, keep=keep)
+    line, stream = lines.take(key, kernel_id=kernel, protocol=None), Stream()
+    lines.leave(key, {"iopub": stream}, keep=keep, closed=closed)
     return line, stream
 
 
@@ -232,6 +234,210 @@ def test_few_pages_of_a_kernel_are_waited_for() -> None:
     assert all(stream.shut for stream in streams)
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_page_that_has_taken_leave_is_not_waited_for_long(closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines(print)
+    _line, stream = _left(lines, "one", closed=closed)
+    assert lines.look(["k"])
+    monkeypatch.setattr(page_outbox, "CLOSED_SECONDS", 0.0)
+    assert lines.look(["k"]) is not closed
+    assert stream.shut is closed
+
+
+def test_what_waits_for_all_pages_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_outbox, "LEFT_BYTES", 25)
+    said: list[str] = []
+    lines = Lines(lambda text, *words: said.append(text % words))
+    left = [_left(lines, key, kernel=key) for key in ("empty", "oldest", "older", "old")]
+    for line, _stream in left[1:]:
+        line.outbox.put("x" * 10)
+    assert lines.look([line.kernel_id for line, _stream in left])
+    assert [stream.shut for _line, stream in left] == [False, True, False, False]
+    assert said == [
+        "30 bytes of kernels' messages wait for pages that are cut off: the 10 of the one that is gone longest are "
+        "kept no longer"
+    ]
+
+
+class Kernels(set[str]):
+    """Jupyter's kernels: one, which tells of its restarts."""
+
+    buffer_offline_messages = True
+
+    def __init__(self) -> None:
+        super().__init__({"k"})
+        self.told: list[tuple[Any, str]] = []
+        self.ports = [1, 2]
+        self.provisioner = SimpleNamespace(pid=7)
+
+    def stop_buffering(self, _kernel: str) -> None:
+        """Nothing was buffered."""
+
+    def add_restart_callback(self, _kernel: str, callback: Any, event: str = "restart") -> None:
+        self.told.append((callback, event))
+
+    def remove_restart_callback(self, _kernel: str, callback: Any, event: str = "restart") -> None:
+        self.told.remove((callback, event))
+
+    def fail(self, event: str) -> None:
+        for callback, of in self.told:
+            if of == event:
+                callback()
+
+
+class Tab:
+    """A page's websocket, as Tornado has it, and what the page has got."""
+
+    close_code = None
+
+    def __init__(self, seen: int = 0) -> None:
+        self.sent: list[Any] = []
+        self.ws_connection = SimpleNamespace(client_terminated=False, server_terminated=False, close=lambda *_: None)
+        self._said = {page_outbox.SEEN: str(seen), "session_id": "one"}
+
+    def get_query_argument(self, name: str, _default: str) -> str:
+        return self._said[name]
+
+    def on_pong(self, _data: bytes) -> None:
+        """Jupyter's own."""
+
+    def ping(self, _payload: bytes) -> None:
+        """Nobody answers."""
+
+    def write_message(self, message: Any, *, binary: bool) -> Any:  # noqa: ARG002
+        self.sent.append(message)
+        return SimpleNamespace(add_done_callback=lambda _done: None)
+
+
+class Usual:
+    """What Jupyter does with a connection by itself."""
+
+    subprotocol = None
+    session_key = "k:one"
+    kernel_id = "k"
+
+    def __init__(self, kernels: Kernels, tab: Tab) -> None:
+        self.multi_kernel_manager = self.kernel_manager = kernels
+        self.websocket_handler = tab
+        self.channels: dict[str, Stream] = {}
+        self.nudged = False
+
+    def connect(self) -> Any:
+        self.create_stream()
+        self.nudge()
+        for callback, event in self._callbacks():
+            self.multi_kernel_manager.add_restart_callback("k", callback, event)
+        done = SimpleNamespace(cancelled=lambda: False, exception=lambda: None)
+        return SimpleNamespace(add_done_callback=lambda callback: callback(done))
+
+    def create_stream(self) -> None:
+        self.channels = {"iopub": Stream()}
+
+    def nudge(self) -> None:
+        self.nudged = True
+
+    def disconnect(self) -> None:
+        for callback, event in self._callbacks():
+            self.multi_kernel_manager.remove_restart_callback("k", callback, event)
+
+    def on_kernel_restarted(self) -> None:
+        self.write_message("restarting")
+
+    def on_restart_failed(self) -> None:
+        self.write_message("dead")
+
+    def write_message(self, message: Any) -> None:
+        raise AssertionError(message)
+
+    def _callbacks(self) -> list[tuple[Any, str]]:
+        return [(self.on_kernel_restarted, "restart"), (self.on_restart_failed, "dead")]
+
+
+def _connect(kernels: Kernels, lines: Lines, *, seen: int = 0) -> Any:
+    known = {"_lines": lines, "_closed": ValueError,
+             "_future": staticmethod(lambda: SimpleNamespace(set_result=lambda _none: None)),
+             "_loop": staticmethod(lambda: SimpleNamespace(call_later=lambda *_: None))}
+    made = type("Connection", (page_outbox._Kept, Usual), known)(kernels, Tab(seen))
+    made.connect()
+    return made
+
+
+@pytest.mark.parametrize(("event", "word"), [("restart", "restarting"), ("dead", "dead")])
+def test_a_page_that_was_cut_off_is_told_that_its_kernel_died_meanwhile(event: str, word: str) -> None:
+    kernels, lines = Kernels(), Lines(print)
+    _connect(kernels, lines).disconnect()
+    kernels.fail(event)
+    back = _connect(kernels, lines)
+    assert back.websocket_handler.sent == [word]
+    kernels.fail(event)
+    assert back.websocket_handler.sent == [word, word]  # once each: nobody stands in for it any more
+
+
+def test_nobody_listens_for_a_page_that_is_given_up() -> None:
+    kernels, lines = Kernels(), Lines(print)
+    _connect(kernels, lines).disconnect()
+    assert kernels.told
+    lines.close()
+    assert not kernels.told
+    _connect(kernels, lines).disconnect()
+    kernels.clear()
+    assert not lines.look(kernels)
+
+
+def test_a_connection_goes_on_with_the_channels_of_the_one_before() -> None:
+    kernels, lines = Kernels(), Lines(print)
+    first = _connect(kernels, lines)
+    channels = first.channels
+    assert first.nudged
+    first.disconnect()
+    second = _connect(kernels, lines)
+    assert second.channels is channels
+    assert not second.nudged
+
+
+def test_a_kernel_that_was_restarted_is_awaited_and_what_comes_until_then_is_kept() -> None:
+    kernels, lines = Kernels(), Lines(print)
+    first = _connect(kernels, lines)
+    channels = first.channels
+    first.disconnect()
+    kernels.provisioner.pid = 8
+    second = _connect(kernels, lines)
+    assert second.channels is channels
+    assert second.nudged
+
+
+def test_each_page_of_a_kernel_gets_new_channels_where_its_ports_have_changed() -> None:
+    kernels = Kernels()
+    for lines in (Lines(print), Lines(print)):
+        kernels.ports = [1, 2]
+        first = _connect(kernels, lines)
+        channels = first.channels
+        first.disconnect()
+        kernels.ports = [3, 4]
+        second = _connect(kernels, lines)
+        assert channels["iopub"].shut
+        assert second.channels is not channels
+        assert second.nudged
+
+
+@pytest.mark.parametrize(("client", "server", "closed"), [
+    (True, False, True), (True, True, False), (False, False, False),
+])
+def test_whether_a_page_takes_leave_is_noted_before_tornado_forgets_it(
+    client: bool, server: bool, closed: bool
+) -> None:
+    kernels, lines = Kernels(), Lines(print)
+    connection = _connect(kernels, lines)
+    wire = connection.websocket_handler.ws_connection
+    wire.client_terminated, wire.server_terminated = client, server
+    wire.close(None)
+    wire.client_terminated = wire.server_terminated = True
+    wire.close()
+    connection.disconnect()
+    [line] = lines._lines.values()
+    assert line.closed is closed
+
+
 @pytest.mark.parametrize(("text", "expected"), [
     ("0", 0), ("17", 17), ("", None), ("-1", None), ("1e3", None), ("\xb2", None), ("1" * 16, None),
 ])
@@ -244,10 +450,10 @@ def test_a_jupyter_without_what_is_built_upon_is_left_alone() -> None:
         """Not as it was."""
 
     complete = dict.fromkeys(page_outbox._NEEDED, print)
-    manager = SimpleNamespace(buffer_offline_messages=True, ports_changed=print, stop_buffering=print)
+    manager = SimpleNamespace(**dict.fromkeys(page_outbox._NEEDED_OF_MANAGER, print))
     assert page_outbox.unfit(SimpleNamespace(**complete), manager) == ""
     assert page_outbox.unfit(SimpleNamespace(**{**complete, "connect": connect}), manager) == "plain connect"
     complete.pop("nudge")
     assert page_outbox.unfit(SimpleNamespace(**complete), SimpleNamespace()) == (
-        "nudge, buffer_offline_messages, ports_changed, stop_buffering"
+        "nudge, add_restart_callback, buffer_offline_messages, remove_restart_callback, stop_buffering"
     )
