@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authorized_keys as shell
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import sharing
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
@@ -30,19 +31,22 @@ class ActionModule(AccountAction):
         "gateways": {"type": "bool", "default": True},
         "key": {"type": "str", "default": "", "no_log": False},
         "further": {"type": "list", "elements": "str", "default": [], "no_log": False},
+        "leaving": {"type": "list", "elements": "str", "default": []},
     }
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All of it goes over the login master, and over connections to the gateways."""
         if cluster.local:
-            return {"asking": []}
+            return {"asking": [], "notes": []}
         files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
         way, further = hops(cluster), [public_part(key) for key in arguments["further"]]
         of_account, gateways = [public, *further], list(range(len(cluster.gateways)))
+        staying: dict[int, list[str]] = {}
         if verb == "remove":  # in the other order: the way to a gateway leads through those before it
-            of_account.reverse()
-            gateways.reverse()
+            staying = _staying(cluster, public, leaving=arguments["leaving"])
+            of_account = [""] if len(gateways) in staying else of_account[::-1]
+            gateways = [index for index in reversed(gateways) if index not in staying]
         if not arguments["gateways"] or not public:
             gateways = []
         on_account = [self._on_account(cluster, files, verb, key) for key in of_account]
@@ -56,7 +60,10 @@ class ActionModule(AccountAction):
             if verb == "add" and not self._task.check_mode:
                 asking = _asking(cluster, asked)
                 _prove(cluster, files, key=arguments["key"], public=public)
-        return {"changed": bool(changed), "asking": asking, "diff": _diff(changed, [public, *further], verb=verb)}
+        notes = [f"The key stays on {way[index]}: {', '.join(names)} may log in with it"
+                 for index, names in staying.items()]
+        diff = _diff(changed, [public, *further], verb=verb)
+        return {"changed": bool(changed), "asking": asking, "notes": notes, "diff": diff}
 
     def _on_account(self, cluster: Cluster, files: Files, verb: str, public: str) -> bool:
         if verb == "add" and not public:  # the key would be made first, which a check does not
@@ -95,6 +102,14 @@ class ActionModule(AccountAction):
             return
         with answering(cluster, files, password=str(password)) as askpass:
             yield shell.Asked(files.once_config, {"SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force"})
+
+
+def _staying(cluster: Cluster, public: str, *, leaving: list[str]) -> dict[int, list[str]]:
+    """The hops, by their places on the way, where others need the key, and who they are."""
+    if not public:
+        return {}
+    found = [sharing.others(hop, account=cluster.account, public=public, leaving=leaving) for hop in hops(cluster)]
+    return {index: names for index, names in enumerate(found) if names}
 
 
 def _lets_in(cluster: Cluster, index: int, batch: shell.Asked, key: str, public: str) -> bool:

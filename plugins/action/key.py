@@ -35,9 +35,11 @@ class ActionModule(AccountAction):
 
     def _present(self, path: str, cluster: Cluster) -> dict[str, Any]:
         place = Place.at_home()
-        own = [] if path else keys.configured(cluster.login_hosts[0], user=cluster.user, config=place.config)
-        settled = keys.settled(Files(state_directory(cluster.account)).identity)
-        key = keys.find(path, ssh_directory=place.ssh, configured=[*own, *settled])
+        identity = Files(state_directory(cluster.account)).identity
+        known = [] if path else keys.candidates(
+            cluster.login_hosts[0], user=cluster.user, config=place.config, identity=identity
+        )
+        key = keys.find(path, ssh_directory=place.ssh, configured=known)
         if key.made and not self._task.check_mode:
             key = keys.make(key)
         after = f"{key.path}: a new ed25519 key\n" if key.made else ""

@@ -52,6 +52,13 @@ options:
     type: list
     elements: str
     default: []
+  leaving:
+    description:
+      - With O(state=absent), accounts that are being removed as well. Where another account that was set up on this
+        machine logs in at the same hop, as the same user and with the same key, the key stays there.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -67,4 +74,10 @@ asking:
   type: list
   elements: str
   sample: [gateway gate.example.org]
+notes:
+  description: Where the key stays, and for whom.
+  returned: success
+  type: list
+  elements: str
+  sample: ["The key stays on gateway gate.example.org: alice@hydra may log in with it"]
 """

@@ -29,9 +29,9 @@ options:
   path:
     description:
       - The private key.
-      - If empty, the first there is of those that C(~/.ssh/config) names for the login host, of C(~/.ssh/id_ed25519),
-        C(id_ecdsa), C(id_rsa), C(id_ed25519_sk), C(id_ecdsa_sk), else the first in the agent, else
-        C(~/.ssh/id_ed25519), made anew.
+      - If empty, the one that the account was set up with, else the first there is of those that C(~/.ssh/config) names
+        for the login host, of C(~/.ssh/id_ed25519), C(id_ecdsa), C(id_rsa), C(id_ed25519_sk), C(id_ecdsa_sk), else the
+        first in the agent, else C(~/.ssh/id_ed25519), made anew.
     type: str
     default: ""
   state:

@@ -83,6 +83,11 @@ def configured(host: str, *, user: str, config: str) -> list[str]:
     return [path for path in paths if os.path.isabs(path) and os.path.basename(path) not in _NAMES + _DATED]
 
 
+def candidates(host: str, *, user: str, config: str, identity: str) -> list[str]:
+    """What ``settled`` says, then what ``configured`` says: a key that was replaced may still be named there."""
+    return [*settled(identity), *configured(host, user=user, config=config)]
+
+
 def make(key: Key) -> Key:
     """Make the key that ``find`` has missed; if another process has just done so, that one is used."""
     directory = os.path.dirname(key.path)
@@ -134,6 +139,15 @@ def settled(identity: str) -> list[str]:
     """The key that ``identities`` has put first into the file ``identity``, if that is there."""
     found = re.match(r'IdentityFile "([^"\n]+)"', _text(identity))
     return [found[1].removesuffix(".pub")] if found and os.path.exists(found[1]) else []
+
+
+def may_log_in_with(public: str, *, identity: str) -> bool:
+    """Whether ``public`` is the key that ``settled`` names, or might be: it cannot always be told."""
+    named = settled(identity)
+    try:
+        return not named or _named(named[0]).public in ("", public)
+    except BadInput:
+        return True
 
 
 def _checked(path: str) -> str:

@@ -66,6 +66,16 @@ def test_a_key_that_is_configured_for_the_host_comes_first(ssh: Path) -> None:
     assert keys.configured("login.example.org", user="alice", config=str(ssh / "none")) == []
 
 
+def test_a_key_that_was_rotated_out_is_not_taken_again_because_it_is_configured(ssh: Path, tmp_path: Path) -> None:
+    ssh.mkdir(exist_ok=True)
+    config, identity = ssh / "config", tmp_path / "identity"
+    config.write_text(f"Host *\n    IdentityFile {ssh}/old\n")
+    (ssh / "new").write_text("private")
+    identity.write_text(keys.identities(keys.Key(f"{ssh}/new"), ssh_directory=str(ssh)))
+    found = keys.candidates("login.example.org", user="alice", config=str(config), identity=str(identity))
+    assert found == [f"{ssh}/new", f"{ssh}/old"]
+
+
 def test_a_configured_key_that_is_not_there_is_passed_over(ssh: Path) -> None:
     _make(ssh / "id_rsa", "rsa")
     assert keys.find("", ssh_directory=str(ssh), configured=[str(ssh / "gone")]).path == str(ssh / "id_rsa")
