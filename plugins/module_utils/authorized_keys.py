@@ -9,15 +9,39 @@ import contextlib
 import os
 import stat
 import tempfile
+import time
+from typing import Iterator
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 
 PATH = "~/.ssh/authorized_keys"
+LOCK = ".hpc-jupyter-keys.lock"
+"""Below the home directory; a directory, as a shell that knows nothing else can make one alone."""
 _LIMIT_BYTES = 4 * 1024 * 1024
+_WAIT_SECONDS, _POLL_SECONDS = 10.0, 0.05
 
 
 class Refused(HpcJupyterError):
     """The file is not the person's own to change."""
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Keep others of ours from the file meanwhile; a lock that was left over is taken, and one that cannot be, not."""
+    path, deadline = os.path.expanduser(f"~/{LOCK}"), time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.mkdir(path, 0o700)
+            break
+        except FileExistsError:
+            time.sleep(_POLL_SECONDS)
+        except OSError:
+            break
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def with_line(text: str, line: str) -> str:

@@ -91,10 +91,11 @@ def _renew(path: str, cluster: str) -> None:
 def _replace(path: str, before: str, wanted: str) -> None:
     """Have the line ``wanted`` in the file, and no other one for the key ``before``; without a line, no key either."""
     keys = authorized_keys.target()
-    text = authorized_keys.read(keys)
-    new = _text(text, before, wanted)
-    if new != text:
-        authorized_keys.write(keys, new)
+    with authorized_keys.held():
+        text = authorized_keys.read(keys)
+        new = _text(text, before, wanted)
+        if new != text:
+            authorized_keys.write(keys, new)
     for name in () if wanted else (path, f"{path}.pub"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)

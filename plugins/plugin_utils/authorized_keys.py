@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.hpc.jupyter.plugins.module_utils.authorized_keys import LOCK
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
@@ -37,15 +38,15 @@ set -u
 umask 077
 LC_ALL=C
 export LC_ALL
-verb=$1 key=$2 mark=$3 also=$4
-file=.ssh/authorized_keys
+verb=$1 key=$2 mark=$3 also=$4 lock=$5
+file=.ssh/authorized_keys new= made= held=no
 
 fail() { echo "problem $*"; exit 0; }
 loose() { find "$1" -prune \( -perm -020 -o -perm -002 \) -print; }
 
-# The numbers of the lines to look at: `key` those with the key, `ours` those of them that were added here.
+# The numbers of a file's lines to look at: `key` those with the key, `ours` those of them that were added here.
 lines() {
-    [ -f "$file" ] || return 0
+    [ -f "$2" ] || return 0
     awk -v which="$1" -v key="$key" -v mark="$mark" -v also="$also" '
         { line = $0; gsub(/[ \t\r]+/, " ", line); sub(/^ /, "", line); sub(/ $/, "", line) }
         line == "" || line ~ /^#/ { next }
@@ -53,7 +54,7 @@ lines() {
         { has = key != "" && index(" " line " ", " " key " ") }
         which == "key" && has { print NR }
         which == "ours" && ((has && note == mark) || (also != "" && last == also)) { print NR }
-        which == "note" && has && note == mark { print last }' "$file"
+        which == "note" && has && note == mark { print last }' "$2"
 }
 
 check() {
@@ -71,46 +72,85 @@ check() {
     [ -r "$file" ] && [ -w "$file" ] || fail "~/.ssh/authorized_keys cannot be written to"
 }
 
+# A directory: it shuts out those on other hosts of a shared home too. Who has it needs it for moments. Without it, or
+# with one that was left over, what others write meanwhile is still seen before the file is replaced.
+hold() {
+    tries=0
+    until mkdir "$lock" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ -d "$lock" ] || [ $tries -lt 3 ] || return 0
+        [ $tries -lt 50 ] || break
+        sleep 0.2 2>/dev/null || sleep 1
+    done
+    held=yes
+}
+
+# All is read from one copy, $new, which takes the file's place only if that is as it was.
+state() { { cksum <"$file"; } 2>/dev/null; }
+
 fresh() {
+    was=$(state)
     new=$(mktemp "$file.XXXXXX") || fail "~/.ssh cannot be written to: is the disk or the quota full?"
     [ ! -e "$file" ] || cp -p "$file" "$new" || broken
 }
 
-broken() { rm -f "$new"; fail "~/.ssh/authorized_keys could not be written: is the disk or the quota full?"; }
+unchanged() { [ "$(state)" = "$was" ]; }
 
+edit() {
+    cp -p "$new" "$new.cut" && "$@" "$new" >"$new.cut" && mv -f "$new.cut" "$new" || broken
+}
+
+broken() { fail "~/.ssh/authorized_keys could not be written: is the disk or the quota full?"; }
+
+clean() {
+    [ -z "$new" ] || rm -f "$new" "$new.cut"
+    [ $held = no ] || rmdir "$lock" 2>/dev/null
+    held=no new=
+}
+
+# Whether it was done; not if the file has changed meanwhile.
 add() {
+    [ -d .ssh ] || { mkdir .ssh && made=,directory || [ -d .ssh ] || fail "~/.ssh could not be made"; }
+    fresh
     note=$mark
     [ -e "$file" ] || note="$note,file"
-    [ -d .ssh ] || { note="$note,directory"; mkdir .ssh || fail "~/.ssh could not be made"; }
-    fresh
+    note=$note$made
+    [ -z "$(lines key "$new")" ] || return 0
     if [ -s "$new" ] && [ -n "$(tail -c 1 "$new")" ]; then
         note="$note,newline"
         echo >>"$new" || broken
     fi
     printf '%s %s\n' "$key" "$note" >>"$new" || broken
     [ "$(tail -n 1 "$new")" = "$key $note" ] || broken
-    chmod u+rw,go-w "$new" && mv -f "$new" "$file" || broken
+    chmod u+rw,go-w "$new" || broken
+    unchanged || return 1
+    mv -f "$new" "$file" || broken
+    changed=yes
     command -v restorecon >/dev/null 2>&1 && restorecon -R .ssh >/dev/null 2>&1
     return 0
 }
 
 remove() {
-    note=$(lines note | tail -n 1)
-    numbers=$(lines ours)
-    last=$(awk 'END { print NR }' "$file")
+    [ -e "$file" ] || return 0
     fresh
+    note=$(lines note "$new" | tail -n 1)
+    numbers=$(lines ours "$new")
+    [ -n "$numbers" ] || return 0
+    last=$(awk 'END { print NR }' "$new")
     script=
     for number in $numbers; do script="$script${number}d;"; done
-    sed "$script" "$file" >"$new" || broken
+    edit sed "$script"
     [ -z "$note" ] || inherit
     [ -n "$note" ] || note=$mark,file,directory  # the line of the way back does not say what was made for it
     case ",$note,:$(echo $numbers)" in
-        *,newline,*" $last" | *,newline,*":$last") shorten ;;
+        *,newline,*" $last" | *,newline,*":$last") edit head -c $(($(wc -c <"$new") - 1)) ;;
     esac
+    unchanged || return 1
     case ",$note,:$(test -s "$new" && echo kept)" in
-        *,file,*:) rm -f "$new" "$file" ;;
+        *,file,*:) rm -f "$file" "$new" ;;
         *) mv -f "$new" "$file" || broken ;;
     esac
+    changed=yes
     case ",$note," in *,directory,*) rmdir .ssh 2>/dev/null ;; esac
     return 0
 }
@@ -119,13 +159,17 @@ remove() {
 inherit() {
     heir=$(awk -v mark="$mark" '!/^#/ && $NF == mark { print NR; exit }' "$new")
     [ -n "$heir" ] || return 0
-    cp -p "$new" "$new.cut" && sed "${heir}s/[^ ]*\$/$note/" "$new" >"$new.cut" && mv -f "$new.cut" "$new" || broken
+    edit sed "${heir}s/[^ ]*\$/$note/"
     note=$mark
 }
 
-shorten() {
-    size=$(wc -c <"$new")
-    cp -p "$new" "$new.cut" && head -c $((size - 1)) "$new" >"$new.cut" && mv -f "$new.cut" "$new" || broken
+alone() {
+    hold
+    for attempt in 1 2 3 4 5; do
+        "$1" && { clean; return; }
+        rm -f "$new" "$new.cut"
+    done
+    fail "~/.ssh/authorized_keys is being changed by somebody else. Run it again when that is done"
 }
 
 tighten() {
@@ -137,21 +181,21 @@ tighten() {
     done
 }
 
-changed=no
+changed=no there=no ours=no
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
 check
-there=no ours=no
-[ -z "$(lines key)" ] || there=yes
-[ -z "$(lines ours)" ] || ours=yes
+[ -z "$(lines ours "$file")" ] || ours=yes
 case $verb in
     add)
-        [ $there = yes ] || { add; changed=yes there=yes; }
+        [ -n "$(lines key "$file")" ] || alone add
         tighten ;;
     remove)
-        [ $ours = no ] || { remove; changed=yes ours=no; }
-        [ -n "$(lines key)" ] || there=no ;;
+        [ $ours = no ] || { alone remove; ours=no; } ;;
     look)
         tighten ;;
 esac
+[ -z "$(lines key "$file")" ] || there=yes
 echo "answer $changed $there $ours"
 """
 
@@ -173,7 +217,7 @@ def arguments(verb: str, public: str, *, also: str = "") -> list[str]:
     """The argv that adds, removes or looks for ``public``; ``also`` is the comment of a line to remove as well."""
     if public and not _PUBLIC.fullmatch(public):
         raise BadInput("public_key", f"{public!r} is not TYPE BASE64")
-    return ["/bin/sh", "-c", SCRIPT, "sh", verb, public, MARK, also]
+    return ["/bin/sh", "-c", SCRIPT, "sh", verb, public, MARK, also, LOCK]
 
 
 def parse(text: str, *, where: str) -> Answer:

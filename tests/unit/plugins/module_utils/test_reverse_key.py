@@ -7,7 +7,7 @@ import pathlib
 import shutil
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import changes, reverse_key
+from ansible_collections.hpc.jupyter.plugins.module_utils import authorized_keys, changes, reverse_key
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
@@ -50,3 +50,23 @@ def test_a_key_that_others_could_read_is_made_anew(tmp_path: pathlib.Path, monke
     (tmp_path / "reverse_key").chmod(0o644)
     assert _do(layout) == ["># a new key\n"]
     assert (tmp_path / "reverse_key.pub").read_text() != before
+
+
+def test_two_clusters_on_one_home_have_each_its_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    roots = [tmp_path / name for name in ("cori", "hydra")]
+    for root in roots:
+        root.mkdir()
+    write, locked = authorized_keys.write, []
+
+    def see(path: str, text: str) -> None:
+        locked.append((tmp_path / authorized_keys.LOCK).is_dir())
+        write(path, text)
+
+    monkeypatch.setattr(authorized_keys, "write", see)
+    for root in roots:
+        changes.apply(reverse_key.plan(Layout(str(root)), cluster=root.name, present=True))
+    assert locked == [True, True]
+    words = [line.split()[-1] for line in (tmp_path / ".ssh" / "authorized_keys").read_text().splitlines()]
+    assert words == ["hpc-jupyter-reverse-cori", "hpc-jupyter-reverse-hydra"]
+    assert not (tmp_path / authorized_keys.LOCK).exists()

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.module_utils.authorized_keys import LOCK
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.authorized_keys import (
     Answer,
@@ -23,10 +26,10 @@ OTHER = "ssh-rsa " + "B" * 372
 REVERSE = 'restrict,command="exit 1" ssh-ed25519 ' + "C" * 68 + " hpc-jupyter-reverse-lab"
 
 
-def run(home: Path, verb: str, key: str = KEY, also: str = "") -> Answer:
+def run(home: Path, verb: str, key: str = KEY, also: str = "", programs: str = "") -> Answer:
     done = subprocess.run(
-        arguments(verb, key, also=also), env={"HOME": str(home), "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=60, check=True, cwd="/",
+        arguments(verb, key, also=also), env={"HOME": str(home), "PATH": f"{programs}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True, cwd="/",
     )
     return parse(done.stdout, where="lab")
 
@@ -158,3 +161,57 @@ def test_a_shell_that_does_something_else_is_an_error() -> None:
 def test_a_key_cannot_smuggle_lines_in() -> None:
     with pytest.raises(BadInput, match="is not TYPE BASE64"):
         arguments("add", f"{KEY}\n{OTHER}")
+
+
+def _program(place: Path, name: str, script: str) -> str:
+    """A PATH's first entry, with a program that runs ``script`` and then is what it was."""
+    place.mkdir()
+    (place / name).write_text(f'#!/bin/sh\n{script}\nexec {shutil.which(name)} "$@"\n')
+    (place / name).chmod(0o755)
+    return f"{place}:"
+
+
+@pytest.mark.parametrize("verb", ["add", "remove"])
+@pytest.mark.parametrize("name", ["mktemp", "cp", "tail"])
+def test_what_another_writes_meanwhile_stays(tmp_path: Path, verb: str, name: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    ours = f"{KEY} hpc.jupyter\n" if verb == "remove" else ""
+    file = put(home, f"# first\n{ours}{OTHER} me\n".encode(), mode=0o640)
+    once = f'[ -e "$HOME/once" ] || {{ echo >"$HOME/once"; sed 1d {file} >"$HOME/x"; cat "$HOME/x" >{file}; }}'
+    answer = run(home, verb, programs=_program(tmp_path / "bin", name, once))
+    assert (answer.changed, (home / "once").exists()) == (True, True)
+    assert file.read_text() == f"{OTHER} me\n" + (f"{KEY} hpc.jupyter\n" if verb == "add" else "")
+    assert listing(home)[".ssh/authorized_keys"][0] == "640"
+    assert sorted(path.name for path in file.parent.iterdir()) == ["authorized_keys"]
+
+
+def test_who_never_lets_go_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    file = put(home, b"")
+    with pytest.raises(KeyProblem) as told:
+        run(home, "add", programs=_program(tmp_path / "bin", "chmod", f"echo '#' >>{file}"))
+    assert str(told.value) == (
+        "lab: ~/.ssh/authorized_keys is being changed by somebody else. Run it again when that is done"
+    )
+    assert KEY not in file.read_text()
+    assert sorted(listing(home)) == [".ssh", ".ssh/authorized_keys"]
+
+
+def test_many_at_once_take_back_each_its_own(tmp_path: Path) -> None:
+    keys = ["ssh-ed25519 " + letter * 68 for letter in "EFGH"]
+    file = put(tmp_path, f"{OTHER} me\n".encode())
+    with ThreadPoolExecutor() as pool:
+        assert all(answer.changed for answer in pool.map(lambda key: run(tmp_path, "add", key), keys))
+        assert file.read_text().count("hpc.jupyter") == len(keys)
+        assert all(answer.changed for answer in pool.map(lambda key: run(tmp_path, "remove", key), keys))
+    assert file.read_text() == f"{OTHER} me\n"
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_lock_that_was_left_over_is_taken(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / LOCK).mkdir(parents=True)
+    assert run(home, "add", programs=_program(tmp_path / "bin", "sleep", "exit 0")).changed
+    assert not (home / LOCK).exists()
