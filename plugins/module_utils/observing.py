@@ -18,7 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_secon
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import BY_OWNER, Observed, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import RUNNING, Job, Scheduler
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import GONE, RUNNING, Job, Scheduler
 
 _CONSISTENT_TRIES = 5
 _JUST_ENDED_SECONDS = 600.0
@@ -60,6 +60,8 @@ def _ask(record: Record | None, layout: Layout, name: str, scheduler: Scheduler,
         job = _own(record, named, scheduler, path=path) if record and record.job_id else None
     except SchedulerUnavailable as error:
         return Observed(record, trouble=str(error), age_seconds=age)
+    if live and record is not None and job is not None and _is_settling(record, job, scheduler, path=path):
+        return Observed(record, trouble=f"{scheduler.name} does not show job {job.job_id} yet. Try again in a moment")
     patience = scheduler.unclear_seconds() if unclear else 0.0
     return Observed(record, job, named, age_seconds=age, unclear_seconds=patience)
 
@@ -71,6 +73,13 @@ def _own(record: Record, named: Sequence[Job], scheduler: Scheduler, *, path: st
         return found[0] if found else scheduler.query(record.job_id)
     asked = found or ([scheduler.query(record.job_id)] if _may_go_on(record, scheduler, path=path) else [])
     return _counted(asked[0], record, scheduler) if asked else None
+
+
+def _is_settling(record: Record, job: Job, scheduler: Scheduler, *, path: str) -> bool:
+    """Whether a job that is said not to be there may be too new to be known; one that has begun writes its ``pid``."""
+    if job.phase != GONE or job.how or record.pid:
+        return False
+    return (age_seconds(path) or 0.0) < scheduler.settling_seconds
 
 
 def _counted(job: Job, record: Record, scheduler: Scheduler) -> Job:

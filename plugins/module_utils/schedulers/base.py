@@ -113,6 +113,8 @@ class Scheduler(ABC):
     """Whether ``step_argv`` can start something in a running job."""
     no_steps = ""
     """Why not: what its own way into a job lacks."""
+    settling_seconds = 0.0
+    """How long it may say of a job that was just submitted that there is none."""
     keeps_time = True
     """Whether it ends a job whose time is over, and can be asked when that is."""
     refused: Mapping[str, str] = {}

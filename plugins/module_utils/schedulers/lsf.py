@@ -70,6 +70,7 @@ class Lsf(Scheduler):
 
     name = "lsf"
     requeues = False
+    settling_seconds = 30.0  # where a daemon of its own answers bjobs (LSB_QUERY_PORT), from a picture some seconds old
     no_steps = "blaunch works only from inside the job, not from a login host"
     refused: Mapping[str, str] = {
         "qos": "Write partition for a queue, or extra: ['-sla NAME']", "gres": "Write extra: ['-R rusage[NAME=1]']",

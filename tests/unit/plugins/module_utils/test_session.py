@@ -20,7 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import lock, node, req
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name, lsf
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
     GONE,
@@ -263,6 +263,40 @@ def test_an_answer_about_an_older_generation_does_not_end_the_new_one(account: t
 
     seen = session.look(layout, "default", Late(root=layout.root))
     assert (known(seen.record).generation, seen.state) == (first.generation + 1, rec.STARTING)
+    rec.write(path, first)
+
+
+@pytest.mark.parametrize(
+    ("pid", "how", "seconds_ago", "state"),
+    [(0, "", 1, rec.UNKNOWN), (0, "", 31, rec.ENDED), (7, "", 1, rec.ENDED), (0, "failed", 1, rec.ENDED)],
+)
+def test_a_job_that_is_too_new_to_be_known_is_not_lost(
+    account: tuple[Layout, Scheduler], pid: int, how: str, seconds_ago: int, state: str
+) -> None:
+    layout, scheduler = account
+    path = layout.session("default").record
+    first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
+
+    class Busy(type(scheduler)):  # type: ignore[misc]
+        """What LSF answers from an older picture."""
+
+        settling_seconds = lsf.Lsf.settling_seconds
+
+        def query(self, job_id: str) -> Job:
+            return Job(job_id, GONE, how=how)
+
+        def find(self, name: str) -> list[Job]:  # noqa: ARG002 - it knows none of them
+            return []
+
+    rec.write(path, replace(first, state=rec.SUBMITTED, pid=pid))
+    os.utime(path, (time.time() - seconds_ago,) * 2)
+    seen = session.look(layout, "default", Busy(root=layout.root))
+    assert seen.state == state
+    if state == rec.UNKNOWN:
+        assert known(seen.record).reason == f"none does not show job {first.job_id} yet. Try again in a moment"
+        assert session.wait(layout, "default", Busy(root=layout.root), seconds=0.1).state == rec.UNKNOWN
+        assert session.find_or_submit(wanted(), layout, Busy(root=layout.root)).changed is False
+        assert known(rec.read(path)).state == rec.SUBMITTED
     rec.write(path, first)
 
 
