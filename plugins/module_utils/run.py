@@ -25,17 +25,21 @@ class Result:
     timed_out: bool = False
 
 
-def run(argv: Sequence[str], *, timeout_seconds: float, hidden: tuple[str, ...] = ()) -> Result:
+def run(
+    argv: Sequence[str], *, timeout_seconds: float, hidden: tuple[str, ...] = (), as_it_is: bool = False
+) -> Result:
     """Run ``argv`` to its end or its deadline; raises ``FileNotFoundError`` if there is no such command.
 
-    Variables of the environment that start with one of ``hidden`` are kept from it.
+    Variables of the environment that start with one of ``hidden`` are kept from it. ``as_it_is`` leaves locale and time
+    zone the person's own, for what hands its environment on.
     """
     path = find_command(argv[0])
     # What only a login finds may need more of its environment than PATH: SGE_ROOT, LSF_ENVDIR.
     known = dict(_login()) if shutil.which(argv[0]) is None else {}
     known.update(item for item in os.environ.items() if item[0] != "PATH" or "PATH" not in known)
     environment = {name: value for name, value in known.items() if not name.startswith(hidden)}
-    environment.update(LC_ALL="C", TZ="UTC")
+    if not as_it_is:
+        environment.update(LC_ALL="C", TZ="UTC")
     try:
         done = subprocess.run(
             [path, *argv[1:]],

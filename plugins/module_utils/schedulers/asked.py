@@ -18,10 +18,12 @@ QUERY_SECONDS = 30
 _PREFIX = re.compile(r"^(?:(?:qsub|qstat|qdel|bsub|bjobs|bkill): )?(?:error: )?")
 
 
-def run(name: str, argv: list[str], *, seconds: float = QUERY_SECONDS, hidden: tuple[str, ...] = ()) -> Result:
+def run(
+    name: str, argv: list[str], *, seconds: float = QUERY_SECONDS, hidden: tuple[str, ...] = (), as_it_is: bool = False
+) -> Result:
     """Run a command of the scheduler called ``name``; one that is missing is no answer."""
     try:
-        return running.run(argv, timeout_seconds=seconds, hidden=hidden)
+        return running.run(argv, timeout_seconds=seconds, hidden=hidden, as_it_is=as_it_is)
     except FileNotFoundError as error:
         raise SchedulerUnavailable(f"{name} cannot be asked from here: {error}") from error
 

@@ -86,7 +86,8 @@ class Lsf(Scheduler):
 
     def submit(self, order: Order) -> str:
         """Submit with ``bsub``; where the batch system does not answer, the job may exist."""
-        return read_submit(self._run(submit_argv(order, self._site), seconds=asked.SUBMIT_SECONDS))
+        argv = submit_argv(order, self._site)
+        return read_submit(self._run(argv, seconds=asked.SUBMIT_SECONDS, as_it_is=True))  # the job gets its environment
 
     def query(self, job_id: str) -> Job:
         """One job by its id; GONE only where LSF says that it has ended, or that it does not know the id."""
@@ -117,8 +118,8 @@ class Lsf(Scheduler):
         jobs = read_jobs(self._run(["bjobs", "-json", "-o", _FIELDS]), wanted)
         return [(name, job) for name, job in jobs if job.phase != GONE]
 
-    def _run(self, argv: list[str], *, seconds: float = asked.QUERY_SECONDS) -> Result:
-        return asked.run(self.name, argv, seconds=seconds, hidden=_HIDDEN)
+    def _run(self, argv: list[str], *, seconds: float = asked.QUERY_SECONDS, as_it_is: bool = False) -> Result:
+        return asked.run(self.name, argv, seconds=seconds, hidden=_HIDDEN, as_it_is=as_it_is)
 
 
 def submit_argv(order: Order, site: Site) -> list[str]:

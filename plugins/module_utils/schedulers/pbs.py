@@ -16,11 +16,12 @@ from typing import Any, Callable, Iterator, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
+    BadInput,
     SchedulerUnavailable,
     SubmitRefused,
     SubmitUnclear,
 )
-from ansible_collections.hpc.jupyter.plugins.module_utils.request import time_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources, time_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked, pbs_torque
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
@@ -72,6 +73,15 @@ class Pbs(Scheduler):
     }
     own_options = ("-N", "-o", "-e", "-j", "-k", "-V", "-v", "-J", "-t", "-I", "-X", "-r", "-C", "-z", "-S", "-F", "-f")
     _is_torque: bool | None = None
+
+    def check(self, resources: Resources) -> None:
+        """``qsub`` takes an option and its value in one word too, and one that waits for the job's end."""
+        super().check(resources)
+        for option in resources.extra:
+            letter, value = option[:2], option[2:]
+            if letter in self.own_options or (letter == "-W" and "block=" in value):
+                name = "-W block" if letter == "-W" else letter
+                raise BadInput("extra", f"{name} is set by hpc.jupyter itself and cannot be given")
 
     def inside(self, around: Surroundings) -> Inside:
         """PBS says nothing of the end of a job's time, nor which host this is."""

@@ -43,7 +43,8 @@ def submit_argv(order: Order) -> list[str]:
         "walltime": str(time_seconds(wanted.time)) if wanted.time else "",
         "naccesspolicy": "singlejob" if wanted.exclusive else "",
     }
-    fixed = [*common_options(order, name=order.name[:_SHORT]), "-v", f"{_NAME}={order.name}"]
+    # Without -S it would be read by the login shell, which may be tcsh.
+    fixed = [*common_options(order, name=order.name[:_SHORT]), "-S", "/bin/bash", "-v", f"{_NAME}={order.name}"]
     asked_for = ",".join(f"{name}={value}" for name, value in limits.items() if value)
     script, *arguments = order.argv
     last = ["-F", " ".join(map(shlex.quote, arguments)), script]

@@ -132,7 +132,8 @@ class Slurm(Scheduler):
         """Submit with ``sbatch``; a time-out or a lost controller is ``SubmitUnclear``: the job may exist."""
         if order.job:
             return self._submit_step(order)
-        return read_submit(_run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS))
+        # The job gets its environment.
+        return read_submit(_run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS, as_it_is=True))
 
     def query(self, job_id: str) -> Job:
         """One job by its id; ``-t all`` also shows one that has just ended."""
@@ -366,9 +367,9 @@ def _srun(name: str) -> str:
         raise SubmitRefused(f"a session cannot be started in a job from {socket.gethostname()}: {error}") from error
 
 
-def _run(argv: list[str], *, timeout_seconds: float) -> Result:
+def _run(argv: list[str], *, timeout_seconds: float, as_it_is: bool = False) -> Result:
     try:
-        return run(argv, timeout_seconds=timeout_seconds, hidden=_HIDDEN)
+        return run(argv, timeout_seconds=timeout_seconds, hidden=_HIDDEN, as_it_is=as_it_is)
     except FileNotFoundError as error:
         raise SchedulerUnavailable(f"Slurm cannot be asked from here: {error}") from error
 

@@ -70,7 +70,7 @@ def test_resources_become_options_of_qsub(resources: dict[str, Any], site: dict[
 def test_torque_has_other_terms_a_short_name_and_the_whole_one_in_a_variable() -> None:
     wanted = order(time="2:00:00", cpus="4", memory="8G", gpus="1", partition="q", exclusive=True)
     assert pbs_torque.submit_argv(wanted) == [
-        "qsub", "-N", "hpc-jupyter-def", "-j", "oe", "-o", "/dev/null", "-r", "n", "-q", "q",
+        "qsub", "-N", "hpc-jupyter-def", "-j", "oe", "-o", "/dev/null", "-r", "n", "-q", "q", "-S", "/bin/bash",
         "-v", f"HPC_JUPYTER_NAME={NAME}",
         "-l", "nodes=1:ppn=4:gpus=1,mem=8gb,walltime=7200,naccesspolicy=singlejob", "-F", "'/h/a b' 1", "/h/job.sh",
     ]
@@ -79,11 +79,19 @@ def test_torque_has_other_terms_a_short_name_and_the_whole_one_in_a_variable() -
 @pytest.mark.parametrize(("resources", "message"), [
     ({"qos": "high"}, "qos: pbs has nothing of that kind. Write extra: ['-l qos=NAME'], where the site has it"),
     ({"extra": ("-V",)}, "extra: -V is set by hpc.jupyter itself and cannot be given"),
+    ({"extra": ("-l gpu=1", "-t1-3")}, "extra: -t is set by hpc.jupyter itself and cannot be given"),
+    ({"extra": ("-Nfoo",)}, "extra: -N is set by hpc.jupyter itself and cannot be given"),
+    ({"extra": ("-W umask=077,block=true",)}, "extra: -W block is set by hpc.jupyter itself and cannot be given"),
+    ({"extra": ("-Wblock=true",)}, "extra: -W block is set by hpc.jupyter itself and cannot be given"),
 ])
 def test_what_pbs_does_not_have_is_refused(resources: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as refused:
         pbs.Pbs().check(Resources(**resources))
     assert str(refused.value) == message
+
+
+def test_what_else_pbs_has_may_be_given() -> None:
+    pbs.Pbs().check(Resources(extra=("-l select=1", "-W umask=077", "-h", "-p 10")))
 
 
 def test_a_refusal_is_given_in_pbs_s_own_words() -> None:
