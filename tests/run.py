@@ -77,10 +77,10 @@ def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
 # The deadlines are for slow machines: on two idle cores each part takes less than half of its own.
 # The longest first, so that none is left alone at the end.
 PARTS = (
-    _pytest("lab", seconds=1800, root=True),
-    _pytest("sites", seconds=1800, root=True),
-    _pytest("playbooks", seconds=1800),
-    _pytest("cli", seconds=1500),
+    _pytest("lab", seconds=3000, root=True),
+    _pytest("sites", seconds=2700, root=True),
+    _pytest("playbooks", seconds=3000),
+    _pytest("cli", seconds=2400),
     _module("units", "ansible_test", "units", seconds=1200),
     _module("sanity", "ansible_test", "sanity", seconds=1200),
     _pytest("package", seconds=900),
