@@ -26,8 +26,13 @@ _KEPT_SECONDS = 86400.0
 
 _FIRST = (
     'case $1 in "~/"*) own=$HOME/${1#??} ;; *) own=$1 ;; esac\n'
-    '[ -x "$own" ] && "$own" where --nonce "$2"\nshift 2\nexec "$@"\n'
+    '[ -x "$own" ] && "$own" where --nonce "$2"\n'
+    'seconds=$3\nshift 3\ntimeout 1 true 2>/dev/null && set -- timeout "$seconds" "$@"\nexec "$@"\n'
 )
+_SEARCH_SECONDS = 15
+"""Half of what there is for both: a file system that hangs must not cost the answer that came before."""
+CUT_SHORT = 124
+"""What `timeout` exits with."""
 _SHOWN = 5
 
 
@@ -35,7 +40,7 @@ def first_look(cluster: Cluster, files: Files, *, nonce: str) -> list[str]:
     """What is run after a login: the account's own command says ``where``, and a Python is looked for on PATH."""
     known = [kept.path for kept in [_kept(cluster, files)] if kept]
     search = pythons.command(oldest=OLDEST, wanted=cluster.python, known=known, deep=False)
-    return ["/bin/sh", "-c", _FIRST, "sh", f"{cluster.root}/hpc-session", nonce, *search]
+    return ["/bin/sh", "-c", _FIRST, "sh", f"{cluster.root}/hpc-session", nonce, str(_SEARCH_SECONDS), *search]
 
 
 def remember(cluster: Cluster, files: Files, output: str) -> None:

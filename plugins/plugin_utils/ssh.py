@@ -26,7 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import control, end_master, master_pid
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.entrance import go_through, wanted_host
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import FULL, cause, explain, explain_silence
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import first_look, remember
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import CUT_SHORT, first_look, remember
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, relay_command
 
 __all__ = [
@@ -188,9 +188,10 @@ def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], Non
 
     nonce = secrets.token_hex(16)
     with contextlib.suppress(ConnectFailed):
-        said = run_remote(cluster, files, first_look(cluster, files, nonce=nonce)).stdout
-        remember(cluster, files, said)
-        wanted = wanted_host(said, nonce=nonce)
+        told = run_remote(cluster, files, first_look(cluster, files, nonce=nonce))
+        if told.code != CUT_SHORT:
+            remember(cluster, files, told.stdout)
+        wanted = wanted_host(told.stdout, nonce=nonce)
         if wanted:
             go_through(files, *wanted, log_in)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import interpreter, ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
 
 from tests.cli.ssh_servers import Server, Way, make_keys
@@ -66,6 +66,18 @@ def test_the_way_goes_on_to_the_login_host_that_a_session_depends_on(several: Se
     assert several.reached() == OTHER
     plain = ["ssh", "-F", several.way.files.config, "lab", "echo $SSH_CONNECTION"]
     assert subprocess.run(plain, capture_output=True, check=True, text=True).stdout.split()[2] == OTHER
+
+
+@pytest.mark.rows("F39")
+def test_a_python_that_does_not_answer_costs_no_way(several: Several, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = several.way.home / "slow"
+    slow.write_text("#!/bin/sh\nsleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(interpreter, "_SEARCH_SECONDS", 1)
+    several.way.write(root=several.way.cluster.root, python=str(slow))
+    several.pin()
+    several.way.open()
+    assert several.reached() == OTHER
 
 
 def test_both_connections_end_together_and_leave_nothing(several: Several) -> None:
