@@ -102,6 +102,21 @@ def test_a_login_that_somebody_makes_just_now_is_not_overlooked(world: World, mo
     assert str(told.value) == "me@lab: another process is still logging in. Wait for it"
 
 
+def test_a_connection_that_has_ended_before_a_login_stood_in_the_way_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "_CLOSE_SECONDS", 0.1)
+    with holder(world) as (process, _held), Path(world.access.files.lock).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Busy) as told:
+            logout.run(Context(), ["me@lab"])
+        assert process.wait(timeout=10) != 0
+    assert str(told.value) == (
+        "me@lab: another process is still logging in. Wait for it. The connection to default has ended already; "
+        "the session goes on"
+    )
+
+
 def test_who_has_waited_for_anothers_login_has_time_for_an_own_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

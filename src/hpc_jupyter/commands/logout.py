@@ -29,7 +29,8 @@ def _log_out(name: str) -> Done | HpcJupyterError:
     try:
         closed = ssh.close_master(Files(str(store.directory)))
     except ssh.ConnectFailed as error:
-        return Busy(f"{name}: {error}")
+        ended = f". The connection to {', '.join(held)} has ended already; the session goes on" if held else ""
+        return Busy(f"{name}: {error}{ended}")
     goes_on = f"; its connection to {', '.join(held)} ended with that, the session goes on" if held else ""
     text = f"Logged out of {name}{goes_on}" if closed or held else f"{name} was not logged in"
     return Done(account=name, session="", changed=closed or bool(held), text=text)
