@@ -152,6 +152,11 @@ class Connector:
         offered = offer_of(asdict(attached.record))
         fit = [name for name in names if OFFERS[name] == offered and name not in without]
         keeping = [name for name in names if name == before.name or name in fit]
+        if not keeping:
+            raise NoForward(
+                f"{self.account}: session {self.session} is offered for no route that may be tried again. "
+                f"Connect anew, which may offer it for another: {self.hints.command('launch')}"
+            )
         return self._connect(attached, Wanted(port, before.ports), names=keeping, seconds=seconds)
 
     def join(self, attached: Attached, wanted: Wanted) -> Link | None:
@@ -216,11 +221,13 @@ class Connector:
             )
 
     def _connect(
-        self, attached: Attached, wanted: Wanted, *, names: Sequence[str] = (), seconds: float = forward.LOGIN_SECONDS
+        self, attached: Attached, wanted: Wanted, *, names: Sequence[str] | None = None,
+        seconds: float = forward.LOGIN_SECONDS,
     ) -> Link:
-        """By the first route that works."""
+        """By the first route that works, of those ``names`` or of all."""
         remembered = self.store.route()
-        left = list(names) or candidates(attached.record, self.access.cluster, remembered=remembered)
+        every = candidates(attached.record, self.access.cluster, remembered=remembered)
+        left = every if names is None else list(names)
         tried: list[Tried] = []
         while left:
             name = left.pop(0)

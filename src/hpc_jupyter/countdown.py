@@ -7,6 +7,7 @@ from now, so that nobody's clock has to be right.
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -130,13 +131,13 @@ class Countdown:
 
     def _asked(self, now: float) -> Times | None:
         link = self._link()
-        if link.forward is None or not link.forward.has_port:  # while it is mended, anybody may listen there
-            return None
         try:
+            if link.forward is None or not link.forward.has_port:  # while it is mended, anybody may listen there
+                return None
             status, body = fetch(link.route.url, PATH, link.attached.token, sha256=link.route.sha256)
             # A session that was started without the extension, or before there was one, has its record.
             return times(json.loads(body), now=now) if status == HTTPStatus.OK else self._recorded(status)
-        except (OSError, ValueError):
+        except (OSError, ValueError, subprocess.SubprocessError):
             return None
 
     def _recorded(self, status: int) -> Times | None:

@@ -40,6 +40,8 @@ _FRESH_SECONDS = 600.0
 """For so long the session is thought to be where it was."""
 _GIVE_UP_SECONDS = 24 * 3600.0
 _FAILED = ("failed", "lost")
+_PASSING = (OSError, subprocess.SubprocessError)
+"""A full disk, too many processes or open files, a program that is late on a machine which has just woken."""
 
 
 class _Quiet:
@@ -99,19 +101,33 @@ class Holder:
         self._door = Door.of(self._access.cluster, self._access.files)
         self._master = ssh.master_pid(self._access.files.control)
         self._refused: dict[str, set[str]] = {}
+        self._troubles: set[str] = set()
 
     def run(self) -> None:
         """Until the session is over; raises ``NoSession`` or ``SessionFailed`` then, or what cannot be mended."""
         try:
             while True:
-                outage = self._until_lost()
-                if not self._answers_again(outage):
+                try:
+                    outage = self._until_lost()
+                    answers = self._answers_again(outage)
+                except _PASSING as error:
+                    self._wait_out(error)
+                    continue
+                if not answers:
                     self.mend(outage)
         except NoSession as error:
             raise self._ended(error) from None
         finally:
             close(self.link)
             self._connector.store.release(self._connector.session)
+
+    def _wait_out(self, error: BaseException) -> None:
+        """What fails on this machine proves nothing about the connection; it is told once."""
+        text = f"Cannot tell whether the connection works: {first_sentence(error)}; trying again"
+        if text not in self._troubles:
+            self._troubles.add(text)
+            self._say(text)
+        time.sleep(_TICK_SECONDS)
 
     def _until_lost(self) -> Outage:
         watch = _Watch.begin(self._door.own_address())
@@ -207,7 +223,7 @@ class Holder:
         outage.over(now_at=_changed(before, self.link))
 
     def _is_worth_trying_again(self, error: BaseException) -> bool:
-        if isinstance(error, (Busy, OSError, subprocess.SubprocessError)):  # a full disk, too many processes
+        if isinstance(error, (Busy, *_PASSING)):
             return True
         if isinstance(error, NoSession) or not isinstance(error, Failure):
             return False

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +143,23 @@ def _shown(link: Link, *, answers: bool = True) -> _Standing:
         while not (any(progress.stood) if answers else progress.stood) and time.monotonic() < deadline:
             time.sleep(0.02)
     return progress
+
+
+class _Unknown:
+    """A forward of which this machine cannot tell just now whether it has its port."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @property
+    def has_port(self) -> bool:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), subprocess.TimeoutExpired("ps", 30)])
+def test_what_fails_on_this_machine_alone_ends_no_countdown(error: Exception) -> None:
+    link: Any = SimpleNamespace(record=SimpleNamespace(session="s", account="a@c"), forward=_Unknown(error))
+    assert Countdown(lambda: link, _Standing())._asked(NOW) is None
 
 
 def test_the_session_is_asked_through_the_connection(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from hpc_jupyter import connection, forward, hold, listener
 from hpc_jupyter.connection import NoRoute, Tried
 from hpc_jupyter.countdown import Countdown
-from hpc_jupyter.errors import NoForward, Unreachable, Waiting
+from hpc_jupyter.errors import NoForward, NoSession, Unreachable, Waiting
 from hpc_jupyter.outage import Outage
 from tests.cli.conftest import World, connect
 from tests.cli.test_heal import stopped
@@ -102,6 +103,24 @@ def test_a_route_that_was_refused_is_not_tried_again(world: World, monkeypatch: 
     assert asked == [["step", "node"], ["step"]]
 
 
+def test_where_all_routes_that_fit_have_refused_no_other_offer_is_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cluster = replace(world.cluster, route="auto")
+    holder = _holder(world)
+    hold.close(holder.link)
+    tried: list[str] = []
+    monkeypatch.setattr(connection.Connector, "_by", lambda _self, name, *_others, **_more: tried.append(name))
+    before = replace(holder.link, route=replace(holder.link.route, name="of before"))
+    with pytest.raises(NoForward) as told:
+        world.connector.reconnect(holder.link.attached, before, without=connection.OFFERS)
+    assert tried == []
+    assert str(told.value) == (
+        "me@lab: session default is offered for no route that may be tried again. Connect anew, which may offer it for "
+        "another: hpc-jupyter launch me@lab"
+    )
+
+
 @pytest.mark.rows("F7")
 def test_a_node_that_refuses_us_since_the_job_waits_again_ends_nothing(world: World) -> None:
     """The record is as the dead node has left it; only the scheduler knows."""
@@ -178,6 +197,28 @@ def test_while_a_connection_is_mended_nobody_at_its_port_is_shown_the_token(
         with Countdown(lambda: holder.link, progress):
             assert progress.over.wait(10)
     assert shown == []
+
+
+@pytest.mark.parametrize("passing", [OSError(24, "Too many open files"), subprocess.TimeoutExpired("ps", 30)])
+def test_what_fails_on_this_machine_alone_ends_no_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, passing: Exception
+) -> None:
+    said: list[str] = []
+    holder = hold.Holder(world.connector, connect(world), said.append)
+    before, faults = holder.link, [passing, passing]
+
+    def fails_twice(self: hold.Holder) -> Outage:
+        if faults:
+            raise faults.pop()
+        assert self.link is before
+        assert before.forward is not None
+        assert before.forward.is_alive
+        raise NoSession("over")
+
+    monkeypatch.setattr(hold.Holder, "_until_lost", fails_twice)
+    with pytest.raises(NoSession):
+        holder.run()
+    assert said == [f"Cannot tell whether the connection works: {passing}; trying again"]
 
 
 def test_a_full_disk_ends_no_connection_and_leaves_no_ssh(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
