@@ -283,8 +283,9 @@ class Socket:
         handler.on_pong = on_pong
         self.closed = False
         """Whether the page itself has closed it: afterwards Tornado no longer tells that from a cut."""
-        if handler.ws_connection is not None:
-            self._note_leave(handler.ws_connection)
+        wire = getattr(handler, "ws_connection", None)
+        if hasattr(wire, "client_terminated") and hasattr(wire, "server_terminated"):
+            self._note_leave(wire)
 
     def _note_leave(self, wire: Any) -> None:
         close = wire.close
@@ -380,11 +381,11 @@ class _Kept(_Usual):  # type: ignore[misc]
         self._protocol = super().subprotocol
         line = self._lines.take(self.session_key, kernel_id=self.kernel_id, protocol=self._protocol)
         line.owner, self._line = self, line
+        self._socket = Socket(self.websocket_handler, line.outbox, self._closed)
         if self.kernel_id in self.multi_kernel_manager:
             # Jupyter's own buffer: empty, since what it would hold goes on into the outbox.
             self.multi_kernel_manager.stop_buffering(self.kernel_id)
         seen = number(self.websocket_handler.get_query_argument(SEEN, ""))
-        self._socket = Socket(self.websocket_handler, line.outbox, self._closed)
         line.outbox.attach(self._socket, seen)
         connected = super().connect()
         if connected is not None:
@@ -422,7 +423,7 @@ class _Kept(_Usual):  # type: ignore[misc]
             super().disconnect()
         elif not self._gone:
             self._gone = True
-            channels, self.channels = self.channels, {}
+            channels, self.channels = self.channels or self._line.channels, {}
             try:
                 super().disconnect()
             finally:

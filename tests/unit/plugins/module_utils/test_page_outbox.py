@@ -277,7 +277,8 @@ class Kernels(set[str]):
         self.told.append((callback, event))
 
     def remove_restart_callback(self, _kernel: str, callback: Any, event: str = "restart") -> None:
-        self.told.remove((callback, event))
+        if (callback, event) in self.told:
+            self.told.remove((callback, event))
 
     def fail(self, event: str) -> None:
         for callback, of in self.told:
@@ -290,10 +291,11 @@ class Tab:
 
     close_code = None
 
-    def __init__(self, seen: int = 0) -> None:
+    def __init__(self) -> None:
         self.sent: list[Any] = []
-        self.ws_connection = SimpleNamespace(client_terminated=False, server_terminated=False, close=lambda *_: None)
-        self._said = {page_outbox.SEEN: str(seen), "session_id": "one"}
+        ends = {"client_terminated": False, "server_terminated": False}
+        self.ws_connection: Any = SimpleNamespace(**ends, close=lambda *_: None)
+        self._said = {page_outbox.SEEN: "0", "session_id": "one"}
 
     def get_query_argument(self, name: str, _default: str) -> str:
         return self._said[name]
@@ -353,11 +355,15 @@ class Usual:
         return [(self.on_kernel_restarted, "restart"), (self.on_restart_failed, "dead")]
 
 
-def _connect(kernels: Kernels, lines: Lines, *, seen: int = 0) -> Any:
+def _connection(kernels: Kernels, lines: Lines, tab: Tab) -> Any:
     known = {"_lines": lines, "_closed": ValueError,
              "_future": staticmethod(lambda: SimpleNamespace(set_result=lambda _none: None)),
              "_loop": staticmethod(lambda: SimpleNamespace(call_later=lambda *_: None))}
-    made = type("Connection", (page_outbox._Kept, Usual), known)(kernels, Tab(seen))
+    return type("Connection", (page_outbox._Kept, Usual), known)(kernels, tab)
+
+
+def _connect(kernels: Kernels, lines: Lines) -> Any:
+    made = _connection(kernels, lines, Tab())
     made.connect()
     return made
 
@@ -382,6 +388,22 @@ def test_nobody_listens_for_a_page_that_is_given_up() -> None:
     _connect(kernels, lines).disconnect()
     kernels.clear()
     assert not lines.look(kernels)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_connection_that_fails_at_once_changes_nothing(comes_back: bool) -> None:
+    kernels, lines, tab = Kernels(), Lines(print), Tab()
+    if comes_back:
+        _connect(kernels, lines).disconnect()
+    before = [line.channels for line in lines._lines.values()]
+    tab.ws_connection = None
+    del tab._said[page_outbox.SEEN]
+    failed = _connection(kernels, lines, tab)
+    with pytest.raises(KeyError):
+        failed.connect()
+    failed.disconnect()
+    assert [line.channels for line in lines._lines.values()] == before
+    assert len(before) == comes_back
 
 
 def test_a_connection_goes_on_with_the_channels_of_the_one_before() -> None:
