@@ -163,7 +163,7 @@ def _fitting(seen: Sequence[Interpreter]) -> list[Interpreter]:
 
 def _searched() -> list[Interpreter]:
     """What is neither on PATH nor where everybody has it; this takes seconds where there are modules."""
-    result = _python(pythons.command(oldest=OLDEST, deep=True), timeout_seconds=120)
+    result = _python(pythons.command(oldest=OLDEST, newest=NEWEST, deep=True), timeout_seconds=120)
     good = None if isinstance(result, str) else pythons.found(result.out).good
     about = inspect(good.path) if good else None
     return [about] if about else []

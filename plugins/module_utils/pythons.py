@@ -11,12 +11,13 @@ from typing import Sequence
 LOOKED_AT = "PATH, a login shell's PATH, conda, uv, pyenv and modules"
 
 _MARK = "hpc-jupyter-python:"
+_ANY = (3, 999)
 _WORDS = 3
 """After the mark: whether it will do, its version, its path."""
 
 _SCRIPT = r"""
-mark=$1 need=$2 deep=$3 wanted=$4 seen=:
-shift 4
+mark=$1 need=$2 most=$3 deep=$4 wanted=$5 seen=:
+shift 5
 try() {
     case $1 in /*) ;; *) return ;; esac
     case $seen in *":$1:"*) return ;; esac
@@ -25,7 +26,9 @@ try() {
     said=$("$1" -I -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' </dev/null 2>/dev/null) || return
     case $said in 3.*.*) ;; *) return ;; esac
     minor=${said#3.}
-    if [ "${minor%%.*}" -ge "$need" ]; then
+    minor=${minor%%.*}
+    [ "$minor" -le "$most" ] || return
+    if [ "$minor" -ge "$need" ]; then
         echo "$mark good $said $1"
         exit 0
     fi
@@ -83,13 +86,15 @@ class Search:
     old: tuple[Python, ...]
 
 
-def command(*, oldest: Sequence[int], wanted: str = "", known: Sequence[str] = (), deep: bool) -> list[str]:
+def command(
+    *, oldest: Sequence[int], newest: Sequence[int] = _ANY, wanted: str = "", known: Sequence[str] = (), deep: bool
+) -> list[str]:
     """What prints the search's findings, at once where the ``known`` ones or those on PATH will do.
 
     ``wanted`` is the only one that will do, ``~/`` being the home directory; ``deep`` looks further than PATH, which
     takes seconds where there are modules.
     """
-    return ["/bin/sh", "-c", _SCRIPT, "sh", _MARK, str(oldest[1]), "1" if deep else "0", wanted, *known]
+    return ["/bin/sh", "-c", _SCRIPT, "sh", _MARK, str(oldest[1]), str(newest[1]), "1" if deep else "0", wanted, *known]
 
 
 def found(output: str) -> Search:

@@ -36,7 +36,7 @@ def choose(places: Sequence[str], wheels: Mapping[str, str]) -> tuple[str, list[
     why = ""
     for place in places:
         lacking = missing(place, wheels)
-        if not lacking or _takes_files(place):
+        if not lacking or _takes_files(place, lacking):
             return place, lacking, why
         why = why or f"{place} lacks {len(lacking)} of {len(wheels)} wheels, and this account may not write there"
     raise HpcJupyterError(f"{why}. Give the account a place for them with hpc_wheelhouse")
@@ -78,9 +78,22 @@ def _make(directory: str) -> None:
             os.chmod(directory, stat.S_IMODE(os.stat(os.path.dirname(directory)).st_mode) | 0o700)
 
 
-def _takes_files(directory: str) -> bool:
+def _takes_files(directory: str, names: Sequence[str]) -> bool:
     there = os.path.lexists(directory)
-    return os.access(directory if there else os.path.dirname(directory), os.W_OK | os.X_OK)
+    if not os.access(directory if there else os.path.dirname(directory), os.W_OK | os.X_OK):
+        return False
+    return not there or all(_may_replace(directory, name) for name in names)
+
+
+def _may_replace(directory: str, name: str) -> bool:
+    """In a sticky directory a file is its owner's, and the directory's, alone to replace."""
+    shared = os.stat(directory)
+    if not shared.st_mode & stat.S_ISVTX or os.geteuid() in (0, shared.st_uid):
+        return True
+    try:
+        return os.lstat(os.path.join(directory, name)).st_uid == os.geteuid()
+    except FileNotFoundError:
+        return True
 
 
 def _remove_parts(directory: str) -> None:

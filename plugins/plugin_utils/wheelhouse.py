@@ -20,8 +20,9 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
@@ -120,16 +121,21 @@ def provide(order: Order) -> House:
     """The wheels of ``order``, fetched if they are not there; raises ``HpcJupyterError``."""
     order.platform.check()
     place = os.path.join(cache(), order.key)
+    _fill(place, partial(_fetch, order))
+    with open(os.path.join(place, _HASHES), encoding="utf-8") as stream:
+        return House(place, **json.load(stream))
+
+
+def _fill(place: str, fetch: Callable[[str], None]) -> None:
+    """Have the directory ``place``, whole or not at all; of several that want it at once, one fetches it."""
     with holding(f"{place}.lock", seconds=_SECONDS):
         if not os.path.isdir(place):
-            made = tempfile.mkdtemp(prefix=f"{order.key}.", dir=cache())
+            made = tempfile.mkdtemp(prefix=f"{os.path.basename(place)}.", dir=cache())
             try:
-                _fetch(order, made)
+                fetch(made)
                 os.rename(made, place)
             finally:
                 shutil.rmtree(made, ignore_errors=True)
-    with open(os.path.join(place, _HASHES), encoding="utf-8") as stream:
-        return House(place, **json.load(stream))
 
 
 def cache() -> str:
@@ -164,7 +170,8 @@ def for_platform(lock: str, platform: Platform) -> str:
             continue
         parsed = Requirement(requirement)
         if parsed.marker is None or parsed.marker.evaluate(dict(platform.markers)):
-            kept.append(" ".join([f"{parsed.name}{parsed.specifier}", *(f"--hash={item.strip()}" for item in hashes)]))
+            where = f" @ {parsed.url}" if parsed.url else str(parsed.specifier)
+            kept.append(" ".join([f"{parsed.name}{where}", *(f"--hash={item.strip()}" for item in hashes)]))
     return "".join(f"{line}\n" for line in kept)
 
 
@@ -194,10 +201,12 @@ def _settle(order: Order) -> str:
             _write(scratch, "packages.in", "".join(f"{item}\n" for item in wanted)),
         ]  # fmt: skip
         settled = for_platform(_run(argv, "the packages of jupyter_environment_packages"), order.platform)
-    locked = {canonicalize_name(line.partition("==")[0]) for line in pins.splitlines()}
-    return "".join(
-        f"{line}\n" for line in settled.splitlines() if canonicalize_name(line.partition("==")[0]) not in locked
-    )
+    locked = {_name(line) for line in pins.splitlines()}
+    return "".join(f"{line}\n" for line in settled.splitlines() if _name(line) not in locked)
+
+
+def _name(line: str) -> str:
+    return str(canonicalize_name(Requirement(line.partition(" --hash=")[0]).name))
 
 
 def _download(lock: str, platform: Platform, into: str) -> None:
@@ -231,14 +240,17 @@ def _uv(order: Order) -> str:
     """uv settles for another platform what pip can only settle for its own."""
     here = os.path.join(os.path.dirname(sys.executable), "uv")
     place = os.path.join(cache(), f"uv-{hashlib.sha256(order.uv_lock.encode()).hexdigest()[:16]}")
-    found = shutil.which("uv") or shutil.which(here) or shutil.which(os.path.join(place, "bin", "uv"))
+    found = shutil.which("uv") or shutil.which(here)
     if found:
         return found
-    with tempfile.TemporaryDirectory() as scratch:
-        lock = _write(scratch, "uv.txt", order.uv_lock)
-        argv = ["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", place]
-        _run([*_pip(), *argv, "-r", lock], "uv")
+    _fill(place, partial(_fetch_uv, order.uv_lock))
     return os.path.join(place, "bin", "uv")
+
+
+def _fetch_uv(lock: str, into: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        argv = ["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", into]
+        _run([*_pip(), *argv, "-r", _write(scratch, "uv.txt", lock)], "uv")
 
 
 def _run(argv: Sequence[str], what: str) -> str:

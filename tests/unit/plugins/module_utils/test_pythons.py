@@ -83,6 +83,13 @@ def test_conda_and_others_below_the_home_directory(tmp_path: Path, place: str) -
     assert search(tmp_path, deep=True).good == Python(good, "3.60.0")
 
 
+def test_one_that_is_too_new_is_passed_over(tmp_path: Path) -> None:
+    stand_in(tmp_path / "bin/python3", "3.61.0")
+    good = stand_in(tmp_path / "miniforge3/bin/python3", "3.60.0")
+    path = f"{tmp_path}/bin:/usr/bin:/bin"
+    assert search(tmp_path, path=path, newest=(3, 60), deep=True).good == Python(good, "3.60.0")
+
+
 def test_the_path_of_a_login_shell(tmp_path: Path) -> None:
     good = stand_in(tmp_path / "apps/python3", "3.60.0")
     (tmp_path / ".bash_profile").write_text(f"echo Hello\nPATH=$PATH:{tmp_path}/apps:/usr/bin\n")

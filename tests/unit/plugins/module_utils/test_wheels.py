@@ -46,6 +46,22 @@ def test_a_damaged_one_is_missing_and_replaced(tmp_path: Path) -> None:
     assert wheels.missing(str(tmp_path), HASHES) == []
 
 
+def test_another_s_damaged_file_in_a_sticky_directory_is_left_to_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr(wheels.os, "geteuid", lambda: os.getuid() + 1)
+    assert wheels.choose([str(shared), str(own)], HASHES)[0] == str(shared)
+    (shared / "b-2-py3-none-any.whl").write_bytes(b"torn")
+    assert wheels.choose([str(shared), str(own)], HASHES) == (
+        str(own), sorted(HASHES), f"{shared} lacks 2 of 2 wheels, and this account may not write there"
+    )
+    shared.chmod(0o777)
+    assert wheels.choose([str(shared), str(own)], HASHES)[0] == str(shared)
+
+
 def test_what_does_not_arrive_whole_is_not_there_at_all(tmp_path: Path) -> None:
     place = tmp_path / "wheels"
     archive = pack(tmp_path / "tar", {"b-2-py3-none-any.whl": b"other"})

@@ -9,6 +9,7 @@ import json
 import tarfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,43 @@ def test_fetched_once_for_many_at_once(index: str, tmp_path: Path, monkeypatch: 
     house.pack(list(house.hashes), str(tmp_path / "tar"))
     with tarfile.open(tmp_path / "tar") as tar:
         assert tar.getnames() == list(house.hashes)
+
+
+def test_a_package_by_its_address_is_fetched_from_there(index: str, tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/links/tiny-1.0-py3-none-any.whl"
+    lock = wheelhouse.for_platform(index.replace("==1.0", f" @ {address} ; python_version >= '3.8' \\\n   "), RHEL8)
+    assert lock == index.replace("==1.0", f" @ {address}")
+    (tmp_path / "into").mkdir()
+    wheelhouse._download(lock, RHEL8, str(tmp_path / "into"))
+    assert [path.name for path in (tmp_path / "into").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
+
+
+def test_what_the_locks_have_is_not_settled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = "tool @ https://me:pw@host/tool-1.0-py3-none-any.whl --hash=sha256:aa\n"
+    monkeypatch.setattr(wheelhouse, "_uv", lambda _order: "uv")
+    monkeypatch.setattr(wheelhouse, "_run", lambda _argv, _what: f"{LOCK}{own}")
+    assert wheelhouse._settle(Order(RHEL8, [LOCK], uv_lock="", packages=["tool"])) == own
+
+
+def test_uv_is_fetched_once_and_never_seen_half(
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, place = list[bool](), tmp_path / "cache/hpc-jupyter/wheels"
+    monkeypatch.setattr(wheelhouse.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(wheelhouse, "_pip", lambda: ["pip"])
+
+    def run(argv: list[str], _what: str) -> str:
+        (Path(argv[argv.index("--target") + 1]) / "bin").mkdir()
+        seen.append(any(place.glob("uv-????????????????/bin")))
+        (Path(argv[argv.index("--target") + 1]) / "bin/uv").touch()
+        return ""
+
+    monkeypatch.setattr(wheelhouse, "_run", run)
+    orders = [Order(RHEL8, [index], uv_lock="uv"), Order(Platform(MARKERS, "2.17"), [index], uv_lock="uv")]
+    with ThreadPoolExecutor() as pool:
+        found = set(pool.map(wheelhouse._uv, orders))
+    assert [Path(path).is_file() for path in found] == [True]
+    assert seen == [False]
 
 
 def test_a_wrong_hash_is_refused_and_nothing_is_kept(index: str, tmp_path: Path) -> None:
