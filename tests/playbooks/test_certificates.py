@@ -92,14 +92,23 @@ def test_without_the_passphrase_what_is_good_stays_and_the_rest_is_said(home: Ho
 
 
 def _asked(home: Home) -> None:
-    """On a terminal the passphrase is asked for."""
+    """On a terminal the passphrase is asked for, also where the first account has no need of it."""
+    first = home.path.parent / "first.yml"
+    facts = {"ansible_connection": "local", "hpc_scheduler": "none", "jupyter_server_tls": "never"}
+    first.write_text(json.dumps({"all": {"hosts": {"first@here": facts}}}))
     answers = json.dumps([("Passphrase of the lab's certificate authority", PASSPHRASE)])
-    argv = [sys.executable, typist.__file__, answers, *home.command("certificates.yml", "--diff")]
+    argv = [sys.executable, typist.__file__, answers, *_after(first, home.command("certificates.yml", "--diff"))]
     done = subprocess.run(
         argv, env=home.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout
     assert PASSPHRASE not in done.stdout
+    assert "first@here" in done.stdout
+
+
+def _after(inventory: Path, command: list[str]) -> list[str]:
+    """``command`` with the accounts of ``inventory`` before its own."""
+    return [command[0], "-i", str(inventory), *command[1:]]
 
 
 def test_an_account_that_was_never_set_up_says_so(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_another_s_damaged_file_in_a_sticky_directory_is_left_to_its_owner(
     shared, own = tmp_path / "shared", tmp_path / "own"
     shared.mkdir()
     shared.chmod(0o1777)
-    monkeypatch.setattr(wheels.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert wheels.choose([str(shared), str(own)], HASHES)[0] == str(shared)
     (shared / "b-2-py3-none-any.whl").write_bytes(b"torn")
     assert wheels.choose([str(shared), str(own)], HASHES) == (

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -120,7 +121,7 @@ def test_uv_is_fetched_once_and_never_seen_half(
     index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, place = list[bool](), tmp_path / "cache/hpc-jupyter/wheels"
-    monkeypatch.setattr(wheelhouse.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(wheelhouse, "_pip", lambda: ["pip"])
 
     def run(argv: list[str], _what: str) -> str:
