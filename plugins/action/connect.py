@@ -15,9 +15,16 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import closed_early
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import interpreter
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_odd_numbers
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master, run_remote, stale_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.patience import attempts
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import (
+    ConnectFailed,
+    open_master,
+    run_remote,
+    stale_master,
+)
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
@@ -50,7 +57,7 @@ class ActionModule(AccountAction):
         files = write(cluster)
         if arguments["record"]:
             trust(cluster, files, arguments["record"])
-        opened = self._open(cluster, files, seconds=arguments["timeout_seconds"])
+        opened = self._open_in_turn(cluster, files, seconds=arguments["timeout_seconds"])
         return {
             "cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config,
             "ansible_facts": self._python(cluster, files),
@@ -60,6 +67,7 @@ class ActionModule(AccountAction):
         """The cluster, once everything that the roles will be given has been checked too."""
         ours = ("hpc_", "jupyter_")
         refuse_odd_numbers({name: value for name, value in task_vars.items() if name.startswith(ours)})
+        self._alone = len(task_vars.get("ansible_play_hosts_all", ())) < 2
         self._interpreter = self._templar.template(task_vars.get("ansible_python_interpreter")) or "auto"
         refused = refusal(task_vars, self._templar.template)
         if refused is not None:
@@ -114,6 +122,17 @@ class ActionModule(AccountAction):
                 hint="Remove it where it is set, and give the play the variables of hpc.jupyter's "
                 "playbooks/group_vars/all.yml; options of your own belong into ~/.ssh/config",
             )
+
+    def _open_in_turn(self, cluster: Cluster, files: Files, *, seconds: int) -> bool:
+        """Whoever comes alone and is turned away is told so at once."""
+        turns, heard = attempts(), [""]
+        while True:
+            is_last = next(turns)
+            try:
+                return self._open(cluster, files, seconds=seconds, heard=heard)
+            except ConnectFailed:
+                if is_last or self._alone or not closed_early(heard[-1]):
+                    raise
 
     def _open(self, cluster: Cluster, files: Files, *, seconds: int, heard: list[str] | None = None) -> bool:
         """A password given to Ansible is told to every hop of the cluster that asks for one."""

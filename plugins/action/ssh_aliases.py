@@ -120,7 +120,7 @@ class ActionModule(AccountAction):
 def _why_no_names(cluster: Cluster, place: Place, others: dict[str, bytes], *, known: bool) -> list[str]:
     other = own_ssh.holder(others, cluster.account)
     if other:
-        return [f"ssh {cluster.name} leads to {other} on this machine, so {cluster.account} gets no name of its own"]
+        return [f"ssh {cluster.name} leads to {other} on this machine, and to no other account"]
     if not known and own_ssh.defined_by_person(place, cluster.name):
         return [f"{place.config} has a host {cluster.name} of its own, which is left as it is"]
     return []
@@ -137,8 +137,9 @@ def _end_holders(directory: str) -> None:
 
 def _remove_last(base: str) -> None:
     """What the command keeps for all accounts goes with the last of them."""
-    if os.path.isdir(base) and os.listdir(base) == [".ansible"]:
-        shutil.rmtree(os.path.join(base, ".ansible"))
+    with contextlib.suppress(FileNotFoundError):  # the others of the last may be as far
+        if os.listdir(base) == [".ansible"]:
+            shutil.rmtree(os.path.join(base, ".ansible"))
     _remove_empty(base)
     if not os.environ.get("XDG_STATE_HOME"):
         _remove_empty(os.path.expanduser("~/.local/state"))

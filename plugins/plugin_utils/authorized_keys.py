@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from ansible_collections.hpc.jupyter.plugins.module_utils.authorized_keys import LOCK
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import closed_early, hops
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.patience import attempts
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gateway_alias
 
 MARK = "hpc.jupyter"
@@ -267,6 +268,16 @@ def to_hop(
     cluster: Cluster, *, index: int, asked: Asked, options: Sequence[str], script: str
 ) -> subprocess.CompletedProcess[str]:
     """Run ``script`` on the hop at ``index``, over a connection of its own; ``options`` win over the configuration."""
+    for is_last in attempts():
+        done = _once_to_hop(cluster, index=index, asked=asked, options=options, script=script)
+        if is_last or not closed_early(done.stderr):
+            break
+    return done
+
+
+def _once_to_hop(
+    cluster: Cluster, *, index: int, asked: Asked, options: Sequence[str], script: str
+) -> subprocess.CompletedProcess[str]:
     alias = cluster.name if index == len(hops(cluster)) - 1 else gateway_alias(cluster, index)
     alone = ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ClearAllForwardings=yes"]
     argv = ["ssh", "-T", "-F", asked.config, *alone, *options, "--", alias, "exec /bin/sh -s"]

@@ -82,6 +82,12 @@ def cause(stderr: str) -> str:
     return _CAUSES.get(match[1], "") if match else ""
 
 
+def closed_early(stderr: str) -> bool:
+    """Whether a hop has closed the connection before anybody was let in, as one does to which too many come at once."""
+    match = _match(stderr.replace("\r", ""))
+    return match is not None and match[1] is _closed
+
+
 def explain_silence(stderr: str, cluster: Cluster, *, seconds: float) -> str:
     """The message for a way on which nobody answered in time; ``stderr`` names the hops that let us in."""
     way = hops(cluster)

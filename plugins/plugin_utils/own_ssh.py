@@ -212,12 +212,28 @@ def defined_by_person(place: Place, name: str) -> bool:
 @contextlib.contextmanager
 def locked(place: Place) -> Iterator[None]:
     """Accounts of one play are done at the same time, and share these files; our directory goes when it is empty."""
-    make_private_directory(place.directory)
     path = os.path.join(place.directory, ".lock")
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with os.fdopen(_hold(place, path), "wb"):
         yield
         if not os.path.exists(place.aliases):
             with contextlib.suppress(OSError):
                 os.unlink(path)
                 os.rmdir(place.directory)
+
+
+def _hold(place: Place, path: str) -> int:
+    """The lock, open: what one has waited for may have been removed by the one who had it."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            make_private_directory(place.directory)
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    return False

@@ -64,7 +64,7 @@ def test_two_clusters_are_named_and_forgotten(home: Home) -> None:
 def test_two_accounts_of_a_cluster_have_one_name(home: Home) -> None:
     assert _play(home, "alice@lab").changed == 1
     done = _play(home, "bob@lab")
-    assert "ssh lab leads to alice@lab on this machine, so bob@lab gets no name of its own" in done.out
+    assert "ssh lab leads to alice@lab on this machine, and to no other account" in done.out
     assert "User bob" not in (home.path / ".ssh/hpc-jupyter/config").read_text()
 
 

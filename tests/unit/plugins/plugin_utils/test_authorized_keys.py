@@ -14,12 +14,16 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.authorized_keys import LOCK
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import patience
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.authorized_keys import (
     Answer,
+    Asked,
     KeyProblem,
     arguments,
     parse,
+    to_hop,
 )
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 
 KEY = "ssh-ed25519 " + "A" * 68
 OTHER = "ssh-rsa " + "B" * 372
@@ -215,3 +219,28 @@ def test_a_lock_that_was_left_over_is_taken(tmp_path: Path) -> None:
     (home / LOCK).mkdir(parents=True)
     assert run(home, "add", programs=_program(tmp_path / "bin", "sleep", "exit 0")).changed
     assert not (home / LOCK).exists()
+
+
+BUSY = """\
+#!/bin/sh
+echo >>"$0.count"
+[ "$(wc -l <"$0.count")" -gt %d ] && exit 0
+echo 'kex_exchange_identification: Connection closed by remote host' >&2
+echo 'Connection closed by 192.0.2.1 port 22' >&2
+exit 255
+"""
+
+
+@pytest.mark.parametrize(("times", "tried", "code"), [(0, 1, 0), (2, 3, 0), (9, 3, 255)])
+def test_who_is_turned_away_by_a_busy_host_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, tried: int, code: int
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(BUSY % times, encoding="utf-8")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.01))
+    facts = {"hpc_login_hosts": ["lab.example.org"], "hpc_scheduler": "none", "hpc_user": "alice"}
+    cluster = Cluster.from_facts(facts, account="alice@lab")
+    done = to_hop(cluster, index=0, asked=Asked("/dev/null", {}), options=[], script="exit 0\n")
+    assert (done.returncode, (tmp_path / "ssh.count").read_text().count("\n")) == (code, tried)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import (
     defined_by_person,
     holder,
     joined,
+    locked,
     made_directory,
     replace,
     why_not,
@@ -131,3 +133,24 @@ def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("y", 0o640)
     replace(str(tmp_path / "new"), b"y")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_waits_for_a_lock_that_is_removed_meanwhile_takes_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, lock, others = Place(str(tmp_path)), fcntl.flock, [1]
+
+    def flock(descriptor: int, how: int) -> None:
+        while others:
+            others.pop()
+            shutil.rmtree(place.directory)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(place):
+        replace(place.aliases, b"Host lab\n")
+    assert sorted(os.listdir(place.directory)) == [".lock", "config"]
+    os.unlink(place.aliases)
+    with locked(place):
+        pass
+    assert os.listdir(tmp_path) == []
