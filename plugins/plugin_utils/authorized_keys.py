@@ -270,7 +270,7 @@ def to_hop(
     """Run ``script`` on the hop at ``index``, over a connection of its own; ``options`` win over the configuration."""
     for is_last in attempts():
         done = _once_to_hop(cluster, index=index, asked=asked, options=options, script=script)
-        if is_last or not closed_early(done.stderr):
+        if is_last or done.returncode == 0 or not closed_early(done.stderr):
             break
     return done
 
