@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS
 
 from hpc_jupyter import connection, forward, hold, listener
 from hpc_jupyter.connection import NoRoute, Tried
@@ -113,7 +114,7 @@ def test_where_all_routes_that_fit_have_refused_no_other_offer_is_asked_for(
     monkeypatch.setattr(connection.Connector, "_by", lambda _self, name, *_others, **_more: tried.append(name))
     before = replace(holder.link, route=replace(holder.link.route, name="of before"))
     with pytest.raises(NoForward) as told:
-        world.connector.reconnect(holder.link.attached, before, without=connection.OFFERS)
+        world.connector.reconnect(holder.link.attached, before, without=OFFERS)
     assert tried == []
     assert str(told.value) == (
         "me@lab: session default is offered for no route that may be tried again. Connect anew, which may offer it for "

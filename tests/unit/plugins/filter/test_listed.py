@@ -19,5 +19,5 @@ from ansible_collections.hpc.jupyter.plugins.filter.listed import FilterModule
         (["a\nb", ""], ["a\nb", ""]),
     ],
 )
-def test_text_of_several_lines_is_a_list(value, items):
+def test_text_of_several_lines_is_a_list(value: object, items: object) -> None:
     assert FilterModule().filters()["listed"](value) == items

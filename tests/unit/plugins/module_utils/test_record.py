@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import record
+from ansible_collections.hpc.jupyter.plugins.module_utils import layout, record
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import RecordError
 
 EXAMPLE = record.Record("s", "cori", "alice@cori", "slurm", generation=3, state=record.READY, addresses=["10.0.0.1"])
@@ -45,7 +45,7 @@ def test_a_newer_schema_is_a_clear_error() -> None:
     with pytest.raises(RecordError) as caught:
         record.parse(b'{"schema": 2, "version": "9.1.0"}', path="/x/record.json")
     assert str(caught.value) == (
-        f"/x/record.json was written by hpc.jupyter 9.1.0, this is {record.VERSION}: update hpc.jupyter on this side"
+        f"/x/record.json was written by hpc.jupyter 9.1.0, this is {layout.VERSION}: update hpc.jupyter on this side"
     )
 
 
