@@ -25,15 +25,12 @@ PASSWORD = "canary-Vx3-orse battery"
 FROM_SURVEY = {
     "jupyter_environment_kind": "existing", "jupyter_server_password": PASSWORD, "jupyter_access_names": "false",
     "jupyter_server_certificate_days": "365", "jupyter_session_idle_limit_seconds": "7200",
-    "jupyter_environment_purge": "false", "jupyter_environment_packages": "", "jupyter_environment_modules": "",
-    "jupyter_access_public_keys": "",
+    "jupyter_environment_purge": "false", "jupyter_environment_prologue": "true\n: later\n",
 }  # fmt: skip
-"""As a survey gives them: all text, what was left empty too."""
+"""As a survey gives them: all text."""
 IN_YAML = {
     **FROM_SURVEY, "jupyter_access_names": False, "jupyter_server_certificate_days": 365,
     "jupyter_session_idle_limit_seconds": 7200, "jupyter_environment_purge": False,
-    "jupyter_environment_packages": [], "jupyter_environment_modules": [],
-    "jupyter_access_public_keys": [],
 }  # fmt: skip
 """The same as somebody writes them into an inventory."""
 
