@@ -23,9 +23,11 @@ def kept() -> Mapping[str, Mapping[str, float | str]]:
     return known
 
 
-def forget() -> None:
-    """Begin anew."""
-    _KEPT.unlink(missing_ok=True)
+def forget(kind: str = "") -> None:
+    """Begin anew with all runs whose name begins with ``kind``."""
+    left = {run: counted for run, counted in kept().items() if not run.startswith(kind)}
+    _KEPT.parent.mkdir(parents=True, exist_ok=True)
+    _KEPT.write_text(json.dumps(left, indent=2) + "\n", encoding="utf-8")
 
 
 def table() -> str:

@@ -95,10 +95,12 @@ def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
 
 
 def hosts_of_cluster(topology: topologies.Topology) -> tuple[str, ...]:
-    """Its login hosts, the one that a name leads to first, then its nodes."""
-    [cluster] = topology.clusters
-    login = [host for name in cluster.login_hosts for host in topology.names.get(name, (name,))]
-    return (*login, *(cluster.scheduler.nodes if cluster.scheduler else ()))
+    """Its login hosts, the one that a name leads to first, then its nodes; of several, one cluster after the other."""
+    found: list[str] = []
+    for cluster in topology.clusters:
+        found += [host for name in cluster.login_hosts for host in topology.names.get(name, (name,))]
+        found += cluster.scheduler.nodes if cluster.scheduler else ()
+    return tuple(found)
 
 
 def _tools(built: Path) -> Path:

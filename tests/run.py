@@ -1,7 +1,7 @@
 """Run every part of the tests, some side by side, and say what passed, what failed and how long it took.
 
-usage: python -m tests.run [PART]...   (all parts but chaos unless some are named; LAB=skip leaves out those that need
-root)
+usage: python -m tests.run [PART]...   (all parts but chaos and scale unless some are named; LAB=skip leaves out
+those that need root)
 
 Each part's output is in .build/test-output/PART.log. A part past its deadline is ended with everything it started in
 its process group. The last line counts tests: those of pytest one by one, every other part as one. Before it comes
@@ -88,6 +88,7 @@ PARTS = (
     _module("lint", "lint", seconds=900),
     _pytest("browser", seconds=900, root=True),
     _pytest("chaos", seconds=4 * 3600, root=True, long=True),
+    _pytest("scale", seconds=4 * 3600, root=True, long=True),
 )
 
 
@@ -109,13 +110,13 @@ def main(names: Sequence[str]) -> int:
     outcomes = list(_run_all(chosen))
     if any(part.long for part in chosen):
         print(figures.table())
-    if any(part.long for part in chosen) or (not names and _reports_are_complete()):
+    if "chaos" in names or (not names and _reports_are_complete()):
         rows.main()
     return _report(outcomes, skipped)
 
 
 def _reports_are_complete() -> bool:
-    return all(part.report.exists() for part in PARTS if part.report)
+    return all(part.report.exists() for part in PARTS if part.report and part.name != "scale")
 
 
 def _run_all(parts: Sequence[Part]) -> Iterator[Outcome]:
