@@ -69,7 +69,7 @@ class Site:
         Path(files.cookie_secret).write_bytes(secrets.token_bytes(64))
         intention = rec.Record(
             session=name, account="me@here", cluster="here", scheduler=self.scheduler, generation=generation,
-            base_url=f"/{secrets.token_hex(8)}/", log=files.log, interface=asked.interface,
+            base_url=f"/{secrets.token_hex(8)}/", log=files.log, interface=asked.interface, race=asked.race,
         )
         rec.write(files.record, intention)
         return intention

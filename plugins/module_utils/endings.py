@@ -16,6 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.offered import Offered
+from ansible_collections.hpc.jupyter.plugins.module_utils.race import UNCLAIMED, Unclaimed
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
@@ -49,6 +50,7 @@ class Endings:
             argv=[] if self._own or not job else clock.question(job),
         )
         self._idleness = clock.Idleness(request.idle_seconds)
+        self._unclaimed = Unclaimed(claim.files, request.unclaimed_seconds if request.race else 0)
         self._prepare_page()
 
     @property
@@ -58,6 +60,7 @@ class Endings:
 
     def begin(self, offered: Offered) -> None:
         """Ask the server for the first time; one that does not know us warns nobody."""
+        self._unclaimed.begin()
         if not self._ask(offered):
             self._say("no warnings in the page: Jupyter has not loaded the extension for them; see its own words above")
 
@@ -73,6 +76,9 @@ class Endings:
             self._ask(offered)
         if self._idleness.is_over:
             return End(IDLE, f"nobody used it for {self._request.idle_seconds} seconds")
+        if self._unclaimed.is_over():
+            seconds = self._request.unclaimed_seconds
+            return End(UNCLAIMED, f"nobody came for it within {duration(seconds)}, and others were submitted beside it")
         if self._own and self.ends_at and time.time() > self.ends_at:
             return End(TIME_LIMIT, f"the session's time of {self._request.resources.time} is over")
         return None
@@ -80,6 +86,8 @@ class Endings:
     def _ask(self, offered: Offered) -> bool:
         told = offered.ask(page_notice.PATH)
         found = clock.used(told.body) if told is not None and told.status == 200 else None
+        if found is not None:
+            self._unclaimed.use(found.ago)
         if self._idleness.take(found):
             self._update(
                 idle_since=_timestamp(self._idleness.since), idle_ends_at=_timestamp(self._idleness.ends_at),

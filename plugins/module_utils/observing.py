@@ -22,7 +22,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 
 _CONSISTENT_TRIES = 5
 _JUST_ENDED_SECONDS = 600.0
-_FINAL = ("finished", "idle", "time limit")
+_FINAL = ("finished", "idle", "time limit", "unclaimed")
 """Ends that no scheduler undoes by itself. Whoever takes a node for a more urgent job makes a session ``stopped``."""
 
 

@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import asdict
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, race, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils import step as steps
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -46,6 +46,8 @@ def attached(account: Account, name: str) -> dict[str, object]:
     """What a client needs to reach a session, and the name of the login host that it has reached."""
     record = recorded(account, name, patient=True)
     token = token_of(account, record.session) if record.state == rec.READY else ""
+    if record.state == rec.READY:
+        record = race.claim(account.layout.session(name), record)
     return {"record": asdict(record), "token": token, "host": socket.gethostname()}
 
 
@@ -161,4 +163,4 @@ def _ready(account: Account, name: str) -> tuple[Record, str]:
     record = recorded(account, name)
     if record.state != rec.READY:
         raise NoSession(f"{line(View(record))}: it has no URL; see `hpc-session status{option(record)}`")
-    return record, token_of(account, name)
+    return race.claim(account.layout.session(name), record), token_of(account, name)

@@ -40,17 +40,19 @@ class Record:
     """One session; times are ISO 8601 in UTC, empty where not known yet.
 
     ``how`` says how an ended session ended: ``finished``, ``stopped``, ``failed``, ``idle``,
-    ``time limit``, ``superseded`` or ``lost``. ``offer`` is how the running server is offered: ``socket``, ``loopback``
-    (``port`` of 127.0.0.1), ``lan`` (``port`` of ``address``, an IP literal), or ``reverse`` (``login_socket``, else
-    ``login_port`` of 127.0.0.1, on ``login_host``); empty in records of the first release. ``tls_sha256`` is the
-    SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http. ``host_keys`` and
-    ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``. ``answered`` is the id
-    of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it could not.
+    ``time limit``, ``unclaimed``, ``superseded`` or ``lost``. ``offer`` is how the running server is offered:
+    ``socket``, ``loopback`` (``port`` of 127.0.0.1), ``lan`` (``port`` of ``address``, an IP literal), or ``reverse``
+    (``login_socket``, else ``login_port`` of 127.0.0.1, on ``login_host``); empty in records of the first release.
+    ``tls_sha256`` is the SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http.
+    ``host_keys`` and ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``.
+    ``answered`` is the id of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it
+    could not.
     ``ends_at`` is when the job's time is over; ``idle_since`` is since when nobody has used the session, empty while
     somebody does, and ``idle_ends_at`` when that ends it, empty if it never does.
     ``restarts`` is how often the job had been begun anew when it took the session.
     ``interface`` is one of ``interfaces``; ``page`` is where it opens below ``base_url`` if that is not its usual
-    place (see ``interfaces.page_of``).
+    place (see ``interfaces.page_of``). ``race`` is the id of the race that it was submitted for, until somebody comes
+    for it (see ``race.py``).
     """
 
     session: str
@@ -88,6 +90,7 @@ class Record:
     answered: str = ""
     interface: str = "lab"
     page: str = ""
+    race: str = ""
     version: str = VERSION
     schema: int = SCHEMA
 

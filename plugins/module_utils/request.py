@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Mapping, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import interfaces
+from ansible_collections.hpc.jupyter.plugins.module_utils import race as races
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 OFFERS = ("socket", "loopback", "lan", "reverse")
@@ -85,7 +86,8 @@ class Request:
     the end of its time at which people are warned. ``startup_seconds`` is how long Jupyter may
     take to answer. ``interface`` is one of ``interfaces``, ``nice`` how far it stands back for others on
     its node, 0 to 19. ``job`` is an allocation to run in that the account has already, and that has its resources;
-    empty submits a job.
+    empty submits a job. ``race`` is the id of the race that it is submitted for, and ``unclaimed_seconds`` how long the
+    session waits then for somebody to come, 0 for ever.
     """
 
     session: str
@@ -102,6 +104,8 @@ class Request:
     interface: str = interfaces.LAB
     nice: int = 0
     job: str = ""
+    race: str = ""
+    unclaimed_seconds: int = 0
 
     def to_json(self) -> bytes:
         """The request as ``request.json`` holds it."""
@@ -122,7 +126,7 @@ def build(
     directory: str = "", offer: str = "socket", tls: str = "auto", idle_seconds: object = 0,
     warn_minutes: Sequence[object] = WARN_MINUTES,
     startup_seconds: object = 180,
-    interface: str = interfaces.LAB, nice: object = 0, job: str = "",
+    interface: str = interfaces.LAB, nice: object = 0, job: str = "", race: str = "", unclaimed_seconds: object = 0,
 ) -> Request:
     """A checked ``Request`` from plain values, as modules and JSON files give them."""
     wanted = build_resources(resources or {})
@@ -141,6 +145,8 @@ def build(
         interface=check_interface(interface),
         nice=check_nice(nice),
         job=check_job(job, wanted),
+        race=races.check(race),
+        unclaimed_seconds=check_seconds(unclaimed_seconds, name="unclaimed_seconds"),
     )
 
 

@@ -15,6 +15,8 @@ import time
 from dataclasses import replace
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import plan as planning
+from ansible_collections.hpc.jupyter.plugins.module_utils import race
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     Busy,
@@ -29,7 +31,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.observing import job_n
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, LOCK_WAIT_SECONDS, Outcome, Plan
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
-from ansible_collections.hpc.jupyter.plugins.module_utils.stopping import decide_stop, stop
+from ansible_collections.hpc.jupyter.plugins.module_utils.stopping import decide_stop, is_of, stop
 from ansible_collections.hpc.jupyter.plugins.module_utils.submitting import RecordMoved, adopt, submit
 from ansible_collections.hpc.jupyter.plugins.module_utils.waiting import wait
 
@@ -38,7 +40,8 @@ _TRIES = 5
 _SLOWEST_LOOK_SECONDS = 2.0
 
 __all__ = [
-    "check_set_up", "decide", "decide_stop", "find_or_submit", "job_name", "look", "names", "observe", "stop", "wait",
+    "check_set_up", "decide", "decide_stop", "find_or_submit", "is_of", "job_name", "look", "names", "observe", "stop",
+    "wait",
 ]
 
 
@@ -101,12 +104,21 @@ def _act(decided: Plan, request: Request, layout: Layout, scheduler: Scheduler) 
     if decided.action == planning.KEEP:
         if decided.job is not None:
             adopt(decided.job, request, layout)
+        _claim(request, layout)
         return Outcome(decided.view, decided.view, changed=False)
     if decided.action == planning.ADOPT and decided.job is not None:
         adopt(decided.job, request, layout)
     else:
         submit(decided, request, layout, scheduler)
     return Outcome(decided.view, look(layout, request.session, scheduler), changed=True)
+
+
+def _claim(request: Request, layout: Layout) -> None:
+    """Who asks for this session, and not for whichever is first, has come for it."""
+    files = layout.session(request.session)
+    latest = None if request.race else rec.read(files.record)
+    if latest is not None:
+        race.claim(files, latest)
 
 
 def check_set_up(layout: Layout, *, account: str) -> None:

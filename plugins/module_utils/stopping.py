@@ -45,26 +45,30 @@ def decide_stop(layout: Layout, name: str, scheduler: Scheduler) -> tuple[View, 
     return planning.view(observed), list(jobs)
 
 
-def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> Outcome:
-    """End the session's job, whichever it is found by, and wait until it is gone.
+def stop(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float, race: str = "") -> Outcome:
+    """End the session's job, whichever it is found by, and wait until it is gone; with ``race`` only one of that race.
 
     Raises ``SchedulerUnavailable`` if that cannot be made sure of within ``seconds``.
     """
     files = layout.session(name)
     try:
         if os.path.isdir(files.path):
-            return _stop_recorded(files, layout, name, scheduler, seconds=seconds)
+            return _stop_recorded(files, layout, name, scheduler, seconds=seconds, race=race)
     except FileNotFoundError:  # a cleaning took the directory, and our lock, while we waited
         if os.path.isdir(files.path):
             raise
+    if race:
+        return _NOTHING
     return _stop_without_record(layout, name, scheduler, seconds=seconds)
 
 
 def _stop_recorded(
-    files: SessionFiles, layout: Layout, name: str, scheduler: Scheduler, *, seconds: float
+    files: SessionFiles, layout: Layout, name: str, scheduler: Scheduler, *, seconds: float, race: str
 ) -> Outcome:
     with _held_even_when_full(files, name):
         sweep(files.path, older_than_seconds=DEBRIS_SECONDS)
+        if race and not is_of(rec.read(files.record), race):
+            return _NOTHING
         before, jobs = _settled(layout, name, scheduler)
         ended = _end(jobs, layout, name, scheduler, seconds=seconds)
         if before.record is not None:
@@ -74,10 +78,18 @@ def _stop_recorded(
         return Outcome(before, View(rec.read(files.record)), changed=bool(ended))
 
 
+def is_of(record: Record | None, race: str) -> bool:
+    """Whether the session was submitted for this race, and nobody has come for it."""
+    return record is not None and record.race == race
+
+
+_NOTHING = Outcome(View(None), View(None), changed=False)
+
+
 def _stop_without_record(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> Outcome:
     """End jobs of a session whose directory is gone; there is nothing to lock and nothing to write."""
     if not os.path.isdir(layout.root):
-        return Outcome(View(None), View(None), changed=False)
+        return _NOTHING
     _before, jobs = decide_stop(layout, name, scheduler)
     ended = _end(jobs, layout, name, scheduler, seconds=seconds)
     return Outcome(View(None), View(None), changed=bool(ended))

@@ -37,7 +37,7 @@ class RecordMoved(HpcJupyterError):
 def adopt(job: Job, request: Request, layout: Layout) -> None:
     """Make a job that was found by its name the session's own, whichever submit it came from."""
     files = layout.session(request.session)
-    known = rec.read(files.record) or _blank(request, files)
+    known = rec.read(files.record) or replace(_blank(request, files), race="")
     rec.update(files.record, lambda latest: replace(_revived(latest or known, job), job_id=job.job_id))
 
 
@@ -115,7 +115,7 @@ def _blank(request: Request, files: SessionFiles) -> Record:
         session=request.session, cluster=request.cluster, account=request.account, scheduler=request.scheduler,
         login_host=socket.gethostname(), login_host_keys=node.host_keys(), base_url=f"/{secrets.token_hex(8)}/",
         offer=request.offer, submitted_at=rec.now(), log=files.log,
-        interface=request.interface,
+        interface=request.interface, race=request.race,
     )
 
 

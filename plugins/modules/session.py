@@ -93,6 +93,17 @@ options:
         instead of a job of its own. It has its O(resources) already. Ending the session leaves it.
     type: str
     default: ''
+  race:
+    description:
+      - With O(state=present), the id of the race that a new session is submitted for, 16 hexadecimal digits; the
+        session carries it until somebody comes for it.
+      - With O(state=absent), end the session only if it was submitted for this race and nobody has come for it.
+    type: str
+    default: ''
+  unclaimed_seconds:
+    description: How long a session that is submitted for a O(race) waits for somebody to come; V(0) is for ever.
+    type: int
+    default: 900
   startup_seconds:
     description: How long Jupyter may take to answer once its job runs.
     type: int
@@ -200,6 +211,9 @@ session:
     base_url:
       description: The path that all of the session's URLs start with.
       type: str
+    race:
+      description: The race that it was submitted for, empty once somebody has come for it.
+      type: str
     interface:
       description: What opens there; the URL's last part is C(lab) for V(lab), C(tree) for the others.
       type: str
@@ -242,6 +256,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     session,
     words,
 )
+from ansible_collections.hpc.jupyter.plugins.module_utils import race as races
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, SUBMIT, View
@@ -262,6 +277,8 @@ _OPTIONS = {
     "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
     "nice": {"type": "int", "default": 0},
     "job": {"type": "str", "default": ""},
+    "race": {"type": "str", "default": ""},
+    "unclaimed_seconds": {"type": "int", "default": 900},
     "startup_seconds": {"type": "int", "default": 180},
     "wait_seconds": {"type": "int", "default": 60},
 }
@@ -315,10 +332,12 @@ def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[s
     if ansible.params["every"]:
         return _end_all(ansible, layout, scheduler)
     name = request.session_name(ansible.params["name"])
+    race = races.check(ansible.params["race"])
     if ansible.check_mode:
         seen, jobs = session.decide_stop(layout, name, scheduler)
-        return _result(seen, changed=bool(jobs), state_after="ended" if seen.state else "")
-    done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"])
+        meant = bool(jobs) and (not race or session.is_of(seen.record, race))
+        return _result(seen, changed=meant, state_after="ended" if seen.state else "")
+    done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"], race=race)
     return _result(done.before, changed=done.changed, after=done.after)
 
 
@@ -351,6 +370,8 @@ def _request(params: dict[str, Any], *, tls: str) -> request.Request:
         interface=params["interface"],
         nice=params["nice"],
         job=params["job"],
+        race=params["race"],
+        unclaimed_seconds=params["unclaimed_seconds"],
     )
 
 

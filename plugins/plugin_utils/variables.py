@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
-from ansible_collections.hpc.jupyter.plugins.module_utils import idle, interfaces, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, interfaces, race, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_secrecy, origins
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_hash, check_password
@@ -224,7 +224,8 @@ def _certificate_days(value: Any) -> object:
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     **{f"jupyter_session_{name}": _resource(name) for name in request.RESOURCES},
     **{f"jupyter_session_{name}_seconds": request.check_seconds
-       for name in ("idle", "idle_limit", "startup", "wait", "stop")},
+       for name in ("idle", "idle_limit", "startup", "unclaimed", "wait", "stop")},
+    "jupyter_session_race": race.check,
     "jupyter_session_warn_minutes": request.check_warn_minutes,
     "jupyter_session_name": lambda value: request.session_name(str(value)),
     "jupyter_session_directory": lambda value: request.check_directory(str(value)),

@@ -18,6 +18,7 @@ from hpc_jupyter.groups import examples as _examples
 from hpc_jupyter.groups import show as _show
 
 if TYPE_CHECKING:
+    from hpc_jupyter.context import Context
     from hpc_jupyter.options import Connection
 
 
@@ -45,9 +46,13 @@ def cli(ctx: click.Context, /, **common: Any) -> None:
 
 @cli.command(
     short_help="Get a session and open it in the browser.",
-    epilog=_examples("hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G", "hpc-jupyter launch local"),
-)
-@decorators.account
+    epilog=_examples(
+        "hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G", "hpc-jupyter launch local",
+        "hpc-jupyter launch --first cori,hydra,dice     (wherever it is ready first; the others are cancelled)",
+    ),
+)  # fmt: skip
+@click.argument("account", required=False, default="")
+@decorators.first
 @decorators.session
 @decorators.resources
 @decorators.connection
@@ -65,6 +70,12 @@ def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 
     context = _context(ctx, values)
     wanted = checked(values, extra_variables=values["variables"], connection=_connection_of(values))
+    if values["first"]:
+        from hpc_jupyter.commands import first
+
+        return shown.present(context, first.run(context, values["first"], account, wanted), wanted.connection)
+    command.check(account)
+    _settle(context, account)
     return shown.present(context, command.run(context, account, wanted), wanted.connection)
 
 
@@ -79,6 +90,7 @@ def connect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import connect as command
 
     context, connection = _context(ctx, values), _connection_of(values)
+    _settle(context, account)
     return command.present(context, command.run(context, account, values["session"], connection), connection)
 
 
@@ -113,8 +125,9 @@ def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> E
     """Show the sessions of accounts, by default of all that this computer has used."""
     from hpc_jupyter.commands import follow as command
 
-    context = _context(ctx, values)
-    return command.run(context, accounts, command.Following.of(values))
+    context, following = _context(ctx, values), command.Following.of(values)
+    _settle(context)
+    return command.run(context, accounts, following)
 
 
 @cli.command(short_help="Start Jupyter anew in a session's job.", epilog=_examples("hpc-jupyter restart alice@lab"))
@@ -147,6 +160,7 @@ def stop(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     context = _context(ctx, values)
     is_named = ctx.get_parameter_source("session") is not click.core.ParameterSource.DEFAULT
     command.check(account, every=values["every"], is_named=is_named)
+    _settle(context)
     if values["every"]:
         return _show(context, command.run_all(context, account, yes=values["yes"]))
     return _show(context, command.run(context, account, values["session"]))
@@ -188,6 +202,7 @@ def clean(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Ex
     from hpc_jupyter.commands import clean as command
 
     context = _context(ctx, values)
+    _settle(context)
     return _show(context, command.run(context, accounts, dry_run=values["dry_run"], yes=values["yes"]))
 
 
@@ -346,6 +361,16 @@ def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import hold as command
 
     return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
+
+
+def _settle(context: Context, account: str = "") -> None:
+    """Finish what a killed ``launch --first`` has left; most of the time there is nothing."""
+    from hpc_jupyter import journal
+
+    if journal.left():
+        from hpc_jupyter.commands import first
+
+        first.settle(context, prefer=account)
 
 
 def _connection_of(values: dict[str, Any]) -> Connection:

@@ -32,6 +32,11 @@ _INVENTORY_HELP = (
 account = click.argument("account", metavar="ACCOUNT")
 session = click.option("--session", default="default", show_default=True, metavar="NAME", help="Which session.")
 
+first = click.option(
+    "--first", default="", metavar="CLUSTER,...",
+    help="In place of ACCOUNT: submit to all of these clusters or accounts, and keep what is ready first.",
+)  # fmt: skip
+
 
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 

@@ -30,9 +30,10 @@ def _ends(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[tu
     made.intend("idle", idle_seconds=8)
     made.intend("short", resources={"time": "0:01:00"})
     made.intend("old")
-    for name in ("idle", "short", "old"):
+    made.intend("alone", race="0123456789abcdef", unclaimed_seconds=2)
+    for name in ("idle", "short", "old", "alone"):
         made.job(name)
-    for name in ("idle", "short", "old"):
+    for name in ("idle", "short", "old", "alone"):
         made.ready(name)
     made.intend("old", generation=2)
     yield made, made.record("old")
@@ -86,6 +87,14 @@ def test_a_session_that_nobody_uses_says_so_and_ends(ends: tuple[Site, record.Re
     now = site.record("idle")
     assert (now.how, now.reason, now.idle_since) == ("idle", "nobody used it for 8 seconds", "")
     assert "session idle ended (idle): nobody used it for 8 seconds" in site.log("idle")
+
+
+def test_a_session_of_a_race_that_nobody_comes_for_ends(ends: tuple[Site, record.Record]) -> None:
+    site, _newer = ends
+    wait_for(lambda: site.record("alone").state == record.ENDED, seconds=60)
+    now = site.record("alone")
+    reason = "nobody came for it within less than a minute, and others were submitted beside it"
+    assert (now.how, now.reason) == ("unclaimed", reason)
 
 
 def test_every_page_has_the_script_and_files_have_not(up: Site) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import Busy
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, Busy
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
@@ -22,6 +22,12 @@ from hpc_jupyter.play import HostResult
 from hpc_jupyter.watch import play
 
 _WATCH_SECONDS = 30 * 24 * 3600
+
+
+def check(name: str) -> None:
+    """Refuse a launch that names no account."""
+    if not name:
+        raise BadInput("ACCOUNT", "is missing", hint="Name one, or several clusters with --first")
 
 
 def run(context: Context, name: str, wanted: options.Launch) -> Link:
@@ -43,7 +49,7 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
     if found is not None:
         return found
     if needs_setup(installed):
-        _set_up(context, name, installed)
+        set_up(context, name, installed)
     connector.store.note(wanted.session)  # from now on there may be a job, though nobody may see it start
     context.progress.now(f"Looking for session {wanted.session} of {name}")
     result = play(
@@ -83,7 +89,8 @@ def _prefer_hub(context: Context, name: str, wanted: options.Launch) -> None:
     )
 
 
-def _set_up(context: Context, account: str, installed: str) -> None:
+def set_up(context: Context, account: str, installed: str) -> None:
+    """Set an account up that never was, or by an older release."""
     why = f"was set up by release {installed}" if installed else "has not been set up yet"
     context.progress.say(f"{account} {why}; doing that now, which may take some minutes")
     setup.run(context, account, variables={}, secrets={})

@@ -363,3 +363,24 @@ def test_a_job_that_claims_after_a_launch_has_decided_is_kept(
     done = session.find_or_submit(wanted(), layout, scheduler)
     assert (done.changed, known(done.after.record).generation) == (False, first.generation)
     assert [job.job_id for job in find(session.job_name("default", layout))] == [first.job_id]
+
+
+def test_a_race_ends_only_what_was_submitted_for_it_and_nobody_came_for(account: tuple[Layout, Scheduler]) -> None:
+    layout, scheduler = account
+    mine, other = "0" * 16, "1" * 16
+    assert not session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    session.find_or_submit(wanted(race=mine), layout, scheduler)
+    assert known(session.find_or_submit(wanted(race=other), layout, scheduler).after.record).race == mine
+    assert not session.stop(layout, "default", scheduler, seconds=30, race=other).changed
+    assert session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    session.find_or_submit(wanted(race=mine), layout, scheduler)
+    session.find_or_submit(wanted(), layout, scheduler)
+    assert not session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    assert len(scheduler.find(session.job_name("default", layout))) == 1
+
+
+def test_a_job_that_a_race_finds_without_its_record_is_not_the_race_s(account: tuple[Layout, Scheduler]) -> None:
+    layout, scheduler = account
+    session.find_or_submit(wanted(), layout, scheduler)
+    os.unlink(layout.session("default").record)
+    assert known(session.find_or_submit(wanted(race="0" * 16), layout, scheduler).after.record).race == ""
