@@ -190,6 +190,15 @@ class Laptop:
         for parent in list(Path(path).parents)[:-1]:
             self.lab.host("client").run(["chown", self.user, f"/home/{self.user}/{parent}"])
 
+    def add_cluster(self, name: str, **variables: Any) -> None:
+        """An account at the same hosts as on a second cluster, set up like the first; its name comes first."""
+        facts = f"/home/{self.user}/inventory/group_vars/{self.cluster}.yml"
+        known = yaml.safe_load(self.lab.host("client").read(facts))
+        hosts = {each: {"hosts": {f"{self.user}@{each}": None}} for each in (name, self.cluster)}
+        self._write("inventory/hosts.yml", yaml.safe_dump(hosts, sort_keys=False))
+        self._write(f"inventory/group_vars/{name}.yml", yaml.safe_dump({**known, **variables}))
+        self.play("setup", "--limit", f"{self.user}@{name}", *EXISTING)
+
     def run(
         self,
         program: str,

@@ -43,7 +43,7 @@ def describe(session: Mapping[str, Any]) -> str:
     if state == "starting":
         return f"{job} started{_on(session)}; Jupyter is starting"
     if state == "ready":
-        return f"Ready{_on(session)}{_as_job(session)}{_left(session)}{_idle(session)}"
+        return f"Ready{_on(session)}{_as_job(session)}{_left(session)}{_idle(session)}{_race(session)}"
     if state == "unknown":
         return f"Cannot tell now: {session.get('reason', '')}"
     return f"Session {session.get('session', '')} has ended ({_end(session)})"
@@ -118,6 +118,10 @@ def _left(session: Mapping[str, Any]) -> str:
 def _idle(session: Mapping[str, Any]) -> str:
     unused = idle(str(session.get("idle_since") or ""), str(session.get("idle_ends_at") or ""))
     return f"; {unused}" if unused else ""
+
+
+def _race(session: Mapping[str, Any]) -> str:
+    return "; nobody has come for it yet, and if nobody does it ends soon" if session.get("race") else ""
 
 
 def _why(session: Mapping[str, Any]) -> str:

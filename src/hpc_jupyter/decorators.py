@@ -134,7 +134,8 @@ def resources(function: F) -> F:
             "--wait-seconds",
             type=click.IntRange(0),
             metavar="N",
-            help="Watch a queued job for N seconds, then leave it queued. Default: until Ctrl-C.",
+            help="Watch a queued job for N seconds, then leave it queued, or with --first cancel it. Default: until "
+            "Ctrl-C.",
         ),
         click.option(
             "-e",

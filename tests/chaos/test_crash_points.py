@@ -1,22 +1,17 @@
 """A launch or a stop that is killed, at a real Slurm, at every step of the module's and of the controller's."""
 
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 
 import pytest
 
 from hpclab import Lab
 from tests import faults
+from tests.chaos.killing import events
 from tests.laptop import PREFIX, Laptop, changed
 
 ROOT = "/home/alice/.local/share/hpc-jupyter/lab"
 CRASHING = Path(__file__).parent.parent / "crashing.py"
-STEP = re.compile(r"(?!ok:|changed:|skipping:|included:)\S")
-"""A line that begins one. What Ansible says of a task's end is followed at once by the next one's beginning."""
-MOST_STEPS = 120
 
 
 @pytest.fixture(name="tiny")
@@ -41,37 +36,6 @@ def test_a_command_that_is_killed_at_any_step_is_made_good_by_the_next(
     assert tiny.squeue() == []
 
 
-def _killed_at_line(lab: Lab, argv: list[str], number: int, *, connection: bool) -> bool:
-    """Run a program of the laptop's until it has begun ``number`` steps, then kill it, or every ssh that it has."""
-    said = 0
-    with lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT) as program:
-        assert program.stdout
-        for line in program.stdout:
-            is_step = STEP.match(line) is not None
-            said += is_step
-            if said == number and is_step and connection:
-                _kill_ssh(lab)
-            elif said == number and not connection:
-                program.kill()
-                break
-        program.communicate(timeout=120)
-    return said >= number
-
-
-def _kill_ssh(lab: Lab) -> None:
-    client = lab.host("client")
-    pids = [str(pid) for pid, argv in client.processes(user="alice") if argv[0].split("/")[-1].startswith("ssh")]
-    client.run(["kill", "-KILL", *pids], check=False)
-
-
-def _events(lab: Lab, argv: list[str], *, connection: bool = False) -> Iterator[int]:
-    """Every step at which the program can be killed; it has been killed at that one when the number is given."""
-    for number in range(1, MOST_STEPS):
-        if not _killed_at_line(lab, argv, number, connection=connection):
-            return
-        yield number
-
-
 @pytest.mark.timeout(3600)
 @pytest.mark.rows("F48")
 @pytest.mark.parametrize("connection", [False, True])
@@ -83,7 +47,7 @@ def test_a_playbook_that_is_killed_or_cut_off_at_any_event_is_made_good_by_the_n
     argv = [f"{PREFIX}/bin/ansible-playbook", "-i", "inventory", f"hpc.jupyter.{play}"]
     tiny.login.run(back, user="alice", timeout=120)
     killed = 0
-    for number in _events(lab, argv, connection=connection):
+    for number in events(lab, argv, connection=connection):
         killed = number
         assert len(tiny.squeue()) <= 1
         tiny.play(play)
@@ -102,7 +66,7 @@ def test_a_launch_that_is_killed_at_any_line_is_joined_by_the_next(alice: Laptop
     asked = ["launch", alice.account, "--detach", "--no-browser", "--explain"]
     argv = [f"{PREFIX}/bin/hpc-jupyter", "-i", "inventory", *asked]
     killed = 0
-    for number in _events(lab, argv):
+    for number in events(lab, argv):
         killed = number
         assert len(alice.squeue()) <= 1
         told = json.loads(alice.cli(*asked, "--json", timeout=250).stdout)

@@ -66,6 +66,9 @@ def test_status_says_how_much_time_is_left_and_since_when_nobody_uses_it() -> No
     assert describe({**session, "ends_at": timestamp(now - 5), "idle_since": ""}) == (
         "Ready on c1 as job 12, its time is over"
     )
+    assert describe({"state": "ready", "node": "c1", "race": "0123456789abcdef"}) == (
+        "Ready on c1; nobody has come for it yet, and if nobody does it ends soon"
+    )
 
 
 @pytest.mark.parametrize("told", [None, [], "x", {}, {"ends": 1}])

@@ -23,7 +23,7 @@ from hpc_jupyter.connection import Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, SessionFailed, Stopped, Waiting, exit_code
 from hpc_jupyter.journal import Race
-from hpc_jupyter.play import HostResult, Play, PlayResult
+from hpc_jupyter.play import HostResult, Play, PlayResult, clean_up_after_the_dead
 from hpc_jupyter.play import run as run_play
 from hpc_jupyter.progress import Quiet
 from hpc_jupyter.state import Store
@@ -32,7 +32,7 @@ from hpc_jupyter.watch import Watcher, check
 _PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0, 15.0)
 _STARTING_PAUSE = 1.0
 Sessions = Mapping[str, Mapping[str, Any]]
-"""The race's session on each account that answers."""
+"""The race's session on each account that has one."""
 
 
 def run(context: Context, text: str, account: str, wanted: options.Launch) -> Link:
@@ -142,7 +142,8 @@ class _Race:
             return f"the session on {self._race.winner} is ready: {self._hint('connect', self._race.winner)}"
         if not self._race.began:
             return "nothing was submitted"
-        self._context.progress.say("Cancelling what was submitted")
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            self._context.progress.say("Cancelling what was submitted")
         done = _withdraw(self._context, self._race)
         return "what was submitted is cancelled" if done else "the next hpc-jupyter command cancels what is left"
 
@@ -233,7 +234,7 @@ class _Race:
         stands = (session.get("state"), session.get("job_id"))
         if session.get("state") != rec.ENDED and self._said.get(name) != stands:
             self._said[name] = stands
-            self._context.progress.say(line(session))
+            self._context.progress.say(line({**session, "race": ""}))
 
     def _tell_winner(self, winner: str, seen: Sessions) -> None:
         own = {name: each for name, each in seen.items() if each.get("race") == self._race.id and name != winner}
@@ -246,10 +247,13 @@ class _Race:
 
 
 def _look(context: Context, race: Race, names: Sequence[str]) -> Sessions:
-    """The session of each account that answers and has one, in the order of the accounts."""
-    rows = status.run(context, names, interactive=False).accounts
-    found = [(row.account, each) for row in rows for each in row.sessions if each["session"] == race.session]
-    return dict(found)
+    """The session of each account that has one, in the order of the accounts; unknown where nobody answers."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    for row in status.run(context, names, interactive=False).accounts:
+        silent = {"account": row.account, "session": race.session, "state": rec.UNKNOWN, "reason": row.problem}
+        found = [silent] if row.problem else [each for each in row.sessions if each["session"] == race.session]
+        seen.update((row.account, each) for each in found)
+    return seen
 
 
 def _withdraw(context: Context, race: Race) -> bool:
@@ -290,6 +294,7 @@ def _play(context: Context, playbook: str, names: Sequence[str], variables: Mapp
     wanted = Play(
         playbook, inventory=context.accounts.sources, accounts=names, variables=variables, verbosity=context.verbosity
     )
+    clean_up_after_the_dead()
     result = run_play(wanted, Watcher(Quiet()))
     if result.interrupted:
         raise KeyboardInterrupt
