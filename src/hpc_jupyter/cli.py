@@ -75,7 +75,7 @@ def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 
         return shown.present(context, first.run(context, values["first"], account, wanted), wanted.connection)
     command.check(account)
-    _settle(context, account)
+    _settle(context, account, values["session"])
     return shown.present(context, command.run(context, account, wanted), wanted.connection)
 
 
@@ -90,7 +90,7 @@ def connect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import connect as command
 
     context, connection = _context(ctx, values), _connection_of(values)
-    _settle(context, account)
+    _settle(context, account, values["session"])
     return command.present(context, command.run(context, account, values["session"], connection), connection)
 
 
@@ -363,14 +363,14 @@ def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
 
 
-def _settle(context: Context, account: str = "") -> None:
+def _settle(context: Context, account: str = "", session: str = "") -> None:
     """Finish what a killed ``launch --first`` has left; most of the time there is nothing."""
     from hpc_jupyter import journal
 
     if journal.left():
         from hpc_jupyter.commands import first
 
-        first.settle(context, prefer=account)
+        first.settle(context, account=account, session=session)
 
 
 def _connection_of(values: dict[str, Any]) -> Connection:

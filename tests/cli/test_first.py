@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,14 +281,24 @@ def test_a_race_whose_client_lives_is_not_touched(fleet: Fleet) -> None:
     assert fleet.live() == {"alice@cori": "queued"}
 
 
-def test_the_account_that_a_person_asks_for_next_is_kept(fleet: Fleet) -> None:
-    race = journal.new("default", NAMES, ("hosts.yml",))
-    for name in NAMES:
-        fleet.put(name, "ready", race.id)
-    first.replace(race, accounts=NAMES, began=1.0, answered=True).write()
-    first.settle(Context(), prefer="alice@dice")
-    assert fleet.live() == {"alice@dice": "ready"}
-    assert fleet.said[0] == f"launch --first {','.join(NAMES)} was cut off; session default of alice@dice runs"
+@pytest.mark.parametrize(
+    ("states", "session", "kept"),
+    [
+        (("ready", "ready", "ready"), "default", "alice@dice"),
+        (("ready", "ready", "queued"), "default", "alice@dice"),
+        (("starting", "ready", "ready"), "other", "alice@hydra"),
+        (("queued", "starting", "ended"), "default", "alice@hydra"),
+    ],
+)
+def test_what_the_person_asks_for_next_is_kept_or_what_runs(
+    fleet: Fleet, states: Sequence[str], session: str, kept: str
+) -> None:
+    race = replace(journal.new("default", NAMES, ("hosts.yml",)), accounts=NAMES, began=1.0, answered=True).write()
+    for name, state in zip(NAMES, states, strict=True):
+        fleet.put(name, state, race.id)
+    first.settle(Context(), account="alice@dice", session=session)
+    assert list(fleet.live()) == [kept]
+    assert fleet.said[0] == f"launch --first {','.join(NAMES)} was cut off; session default of {kept} is kept"
 
 
 ACCOUNTS: Mapping[str, Any] = dict.fromkeys(["alice@cori", "bob@cori", "alice@hydra", "alice@dice", "local"])

@@ -45,24 +45,25 @@ def run(context: Context, text: str, account: str, wanted: options.Launch) -> Li
     return connect.link(context, connector, wanted.connection)
 
 
-def settle(context: Context, *, prefer: str = "") -> None:
-    """Finish the races of which the client has died; ``prefer`` is the account whose session the person means.
+def settle(context: Context, *, account: str = "", session: str = "") -> None:
+    """Finish the races of which the client has died; the ``session`` of ``account`` is what the person means now.
 
     What cannot be done now is said, and tried again by the next command.
     """
     for left in journal.left():
         with journal.owned(left) as race:
             if race is not None:
-                _settle(replace(context, inventory=race.inventory), race, prefer=prefer)
+                meant = account if session == race.session else ""
+                _settle(replace(context, inventory=race.inventory), race, meant=meant)
 
 
-def _settle(context: Context, race: Race, *, prefer: str) -> None:
+def _settle(context: Context, race: Race, *, meant: str) -> None:
     try:
         if not race.winner:
             seen = _look(context, race, race.accounts)
-            race = replace(race, winner=first(seen, prefer=prefer) or _running(seen)).write()
-        where = f"session {race.session} of {race.winner} runs" if race.winner else "no session of it runs"
-        context.progress.say(f"launch --first {','.join(race.asked)} was cut off; {where}")
+            race = replace(race, winner=_kept(seen, meant)).write()
+        kept = f"session {race.session} of {race.winner} is kept" if race.winner else "no session of it runs"
+        context.progress.say(f"launch --first {','.join(race.asked)} was cut off; {kept}")
         _withdraw(context, race)
     except HpcJupyterError as error:
         context.progress.say(f"What a launch --first that was cut off has left is still there ({race.path}): {error}")
@@ -88,10 +89,15 @@ def _owned(context: Context, names: tuple[str, ...], session: str) -> Iterator[R
         yield race
 
 
-def first(seen: Sessions, *, prefer: str = "") -> str:
-    """The account whose session is ready, ``prefer`` before others; empty if none is."""
-    ready = [name for name, session in seen.items() if session["state"] == rec.READY]
-    return prefer if prefer in ready else next(iter(ready), "")
+def first(seen: Sessions) -> str:
+    """The account whose session is ready; empty if none is."""
+    return next((name for name, session in seen.items() if session["state"] == rec.READY), "")
+
+
+def _kept(seen: Sessions, meant: str) -> str:
+    """The account whose session outlives its client: what the person ``meant``, even if it waits, or what runs."""
+    lives = meant in seen and seen[meant]["state"] not in (rec.ENDED, rec.UNKNOWN)
+    return meant if lives else first(seen) or _running(seen)
 
 
 def _running(seen: Sessions) -> str:
