@@ -18,6 +18,7 @@ EXAMPLES = {
     "launch": [
         "hpc-jupyter launch alice@lab --time 2:00:00 --cpus 4 --memory 8G",
         "hpc-jupyter launch local",
+        "hpc-jupyter launch --first cori,hydra,dice     (wherever it is ready first; the others are cancelled)",
     ],
     "connect": ["hpc-jupyter connect alice@lab"],
     "disconnect": ["hpc-jupyter disconnect alice@lab"],
