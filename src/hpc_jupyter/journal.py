@@ -96,7 +96,8 @@ def _read(path: Path) -> Race | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         known: dict[str, Any] = {item.name: data[item.name] for item in fields(Race)}
-        return Race(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        known.update((name, tuple(value)) for name, value in known.items() if isinstance(value, list))
+        return Race(**known)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -14,6 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 
 from hpc_jupyter import journal, options, racers
+from hpc_jupyter.access import Access
 from hpc_jupyter.commands import connect, first
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, Unreachable, Waiting
@@ -103,7 +104,7 @@ def _fleet(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     monkeypatch.setattr(Context, "progress", progress)
     monkeypatch.setattr(Context, "connector", lambda _self, _access, session: session)
     monkeypatch.setattr(racers, "check", lambda *_: None)
-    monkeypatch.setattr(first.Access, "to", lambda _cluster: SimpleNamespace(installed_version=lambda: VERSION))
+    monkeypatch.setattr(Access, "to", lambda _cluster: SimpleNamespace(installed_version=lambda: VERSION))
     monkeypatch.setattr(first, "_look", made.look)
     monkeypatch.setattr(first, "_play", made.play)
     monkeypatch.setattr(first, "_sleep", lambda _seconds: None)

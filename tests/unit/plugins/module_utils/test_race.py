@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import race, request
@@ -111,7 +112,7 @@ def test_a_record_that_cannot_be_read_ends_nothing(files: SessionFiles, clock: C
 
 
 def test_a_race_that_is_none() -> None:
-    whose = {"session": "s", "account": "a", "cluster": "c", "scheduler": "slurm"}
+    whose: dict[str, Any] = {"session": "s", "account": "a", "cluster": "c", "scheduler": "slurm"}
     assert request.from_json(request.build(**whose, race=ID, unclaimed_seconds="60").to_json()).race == ID
     with pytest.raises(BadInput, match=r"^race: '\.\./x' is not a race's id\. It is 16 hexadecimal digits$"):
         request.build(**whose, race="../x")
