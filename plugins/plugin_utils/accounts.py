@@ -333,4 +333,3 @@ def _children(node: yaml.Node, path: str) -> list[yaml.Node]:
 
 def _at(path: str, mark: Any) -> str:
     return f"{path}:{mark.line + 1}" if mark else path
-

@@ -248,7 +248,7 @@ def job_of(job_id: str, told: Mapping[str, Any]) -> Job:
         reason=_waits(state, told, comment) if phase == PENDING else ended,
         hopeless=phase == PENDING and comment.startswith("Can Never Run"),
         how=how,
-        node=str(told.get("exec_host", "")).split("/")[0].split(".")[0],
+        node=str(told.get("exec_host", "")).partition("/")[0].partition(".")[0],
         starts_at=asked.moment(_epoch(_inner(told, "estimated", "start_time"))) if phase == PENDING else "",
         ends_at=asked.moment(began + asked.seconds(limit)) if began and limit else "",
     )

@@ -456,8 +456,7 @@ def test_whether_a_page_takes_leave_is_noted_before_tornado_forgets_it(
     wire.client_terminated = wire.server_terminated = True
     wire.close()
     connection.disconnect()
-    [line] = lines._lines.values()
-    assert line.closed is closed
+    assert [line.closed for line in lines._lines.values()] == [closed]
 
 
 @pytest.mark.parametrize(("text", "expected"), [
