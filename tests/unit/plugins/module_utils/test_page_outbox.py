@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Set
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import page_outbox
@@ -259,7 +259,7 @@ def test_what_waits_for_all_pages_together_is_bounded(monkeypatch: pytest.Monkey
     ]
 
 
-class Kernels(set[str]):
+class Kernels(Set[str]):
     """Jupyter's kernels: one, which tells of its restarts."""
 
     buffer_offline_messages = True
