@@ -109,8 +109,9 @@ class Account:
         if state == rec.READY and record is not None and found != [record.job_id]:
             yield f"the record says {record.job_id}, there is {found}"
         for entry in os.scandir(files.path) if os.path.isdir(files.path) else ():
-            if stat.S_IMODE(entry.stat().st_mode) != 0o600:
-                yield f"{entry.name} is open to others"
+            with suppress(FileNotFoundError):  # a lock of the job's, which is written and gone meanwhile
+                if stat.S_IMODE(entry.stat().st_mode) != 0o600:
+                    yield f"{entry.name} is open to others"
             if entry.name not in _KNOWN and _TEMPORARY.fullmatch(entry.name) is None:
                 yield f"{entry.name} is nobody's"
 
@@ -156,7 +157,8 @@ def _stopped(account: Account, name: str) -> Iterator[str]:
     place = account.layout.session(name).path
     old = time.time() - _OLD_SECONDS
     for entry in os.listdir(place):
-        os.utime(os.path.join(place, entry), (old, old))
+        with suppress(FileNotFoundError):
+            os.utime(os.path.join(place, entry), (old, old))
     yield from account.expect("stop", name, _STOPPED)
     yield from (f"{entry} is left" for entry in os.listdir(place) if entry not in _KNOWN)
 

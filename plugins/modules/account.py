@@ -18,15 +18,12 @@ description:
 author: The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
+  - hpc.jupyter.home
   - hpc.jupyter.site
 attributes:
   diff_mode:
     description: Shows what changes, but no password hash and no key.
 options:
-  root:
-    description: The account's directory, absolute or starting with C(~/), which is the home directory.
-    type: str
-    required: true
   state:
     description:
       - With V(absent), everything of ours is removed, O(root) itself unless it holds something else.
@@ -36,10 +33,6 @@ options:
     default: present
   look:
     description: Only says what would change, and what there is, as in check mode.
-    type: bool
-    default: false
-  allow_root:
-    description: Whether the user root is accepted, as on one's own machine.
     type: bool
     default: false
   sessions:

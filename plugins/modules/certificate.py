@@ -21,6 +21,7 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
+  - hpc.jupyter.signed
 attributes:
   action:
     description: Signs on the controller; what happens on the account is M(hpc.jupyter.account).
@@ -32,18 +33,6 @@ options:
     description: The account's directory. Both files are in C(server) there.
     type: str
     required: true
-  days:
-    description:
-      - How long a new certificate is good, from 1 to 3650 days. One of the authority's is good for 397 days at most, as
-        browsers want it, and no longer than the authority.
-    type: int
-    default: 365
-  authority:
-    description:
-      - The directory of the authority on the controller. If empty, C(ca) beside the inventory, which is the directory
-        or file that was given with C(-i). Without a C(ca.pem) there, certificates are self-signed.
-    type: str
-    default: ""
 """
 
 EXAMPLES = r"""

@@ -21,14 +21,8 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.account
+  - hpc.jupyter.looks
   - hpc.jupyter.site
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: Changes nothing in any mode.
-    support: none
 options:
   resources:
     description: What sessions of this account ask for by default, as M(hpc.jupyter.session) takes it.

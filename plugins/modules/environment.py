@@ -21,18 +21,11 @@ description:
 author: The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
+  - hpc.jupyter.home
 attributes:
   diff_mode:
     description: Shows of what the environment is and would be made, and each file that would change.
 options:
-  root:
-    description: The account's directory, absolute or starting with C(~/), which is the home directory.
-    type: str
-    required: true
-  allow_root:
-    description: Whether the user root is accepted, as on one's own machine.
-    type: bool
-    default: false
   kind:
     description:
       - V(venv) makes one; V(existing) uses what is at O(path); V(module) uses the C(jupyter) that O(modules) bring;

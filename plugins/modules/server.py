@@ -19,6 +19,9 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.changes
+  - hpc.jupyter.home
+  - hpc.jupyter.signed
+  - hpc.jupyter.site
 attributes:
   action:
     description: Hashes and signs on the controller; what happens on the account is M(hpc.jupyter.account).
@@ -26,14 +29,6 @@ attributes:
   diff_mode:
     description: Shows what changes, but no password hash and no key.
 options:
-  root:
-    description: The account's directory, absolute or starting with C(~/), which is the home directory.
-    type: str
-    required: true
-  allow_root:
-    description: Whether the user root is accepted, as on one's own machine.
-    type: bool
-    default: false
   account:
     description: The account's name in the inventory.
     type: str
@@ -50,22 +45,6 @@ options:
     description: How sessions are let go of where O(scheduler=none), V(setsid), V(tmux) or V(screen).
     type: str
     default: setsid
-  site:
-    description: What the site calls what every site may call something else; the facts C(hpc_…) of these names.
-    type: dict
-    suboptions:
-      parallel_environment:
-        description: The parallel environment of Grid Engine whose slots are on one host; V(smp) if not set.
-        type: str
-      memory_resource:
-        description: What memory is called, V(h_vmem) with Grid Engine and V(mem) with PBS and LSF if not set.
-        type: str
-      memory_per:
-        description: Whether memory is asked for each V(slot) or for the whole V(job).
-        type: str
-      gpu_resource:
-        description: What GPUs are called, V(gpu) with Grid Engine and V(ngpus) with PBS if not set.
-        type: str
   tls:
     description:
       - When sessions use TLS, V(auto), V(always) or V(never). V(auto) is on routes that need a TCP port on the cluster;
@@ -86,18 +65,6 @@ options:
     description: The text of the job script.
     type: str
     required: true
-  days:
-    description:
-      - How long a new certificate is good, from 1 to 3650 days. One of the authority's is good for 397 days at most, as
-        browsers want it, and no longer than the authority.
-    type: int
-    default: 365
-  authority:
-    description:
-      - The directory of the authority on the controller. If empty, C(ca) beside the inventory, which is the directory
-        or file that was given with C(-i). Without a C(ca.pem) there, certificates are self-signed.
-    type: str
-    default: ""
 """
 
 EXAMPLES = r"""

@@ -16,14 +16,8 @@ author:
   - The hpc.jupyter contributors (@hpc-jupyter)
 extends_documentation_fragment:
   - hpc.jupyter.account
+  - hpc.jupyter.looks
   - hpc.jupyter.site
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: Changes nothing in any mode.
-    support: none
 options:
   name:
     description: One session's name. All sessions if not given.

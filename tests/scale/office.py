@@ -79,7 +79,7 @@ cp -a /home {_AS_NEW}
 """
 _RENEW = f"find /home -mindepth 1 -maxdepth 1 -exec rm -rf {{}} + && cp -a {_AS_NEW}/. /home/"
 _ROW = re.compile(r'^ +"(\S+@\S+) +(done|already done|failed|removed|needs its owner)  +(.*?)",?$', re.MULTILINE)
-_FRESH = ("key.pem", "cert.pem", "reverse_key", "reverse_key.pub", "proofs.json")
+_FRESH = ("key.pem", "cert.pem", "reverse_key", "reverse_key.pub")
 """What is another one in every account: keys, their certificates, times."""
 _KEY = re.compile(rb"AAAA\S+(?= hpc-jupyter-reverse)")
 _QUIET_SECONDS = 120

@@ -15,7 +15,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 
 SUBMIT_SECONDS = 60
 QUERY_SECONDS = 30
-_PREFIX = re.compile(r"^(?:(?:qsub|qstat|qdel|bsub|bjobs|bkill): )?(?:error: )?")
+_PREFIX = re.compile(r"^(?:(?:qsub|qstat|qdel|bsub|bjobs|bkill|sbatch|scancel|squeue|srun): )?(?:error: )?")
 
 
 def run(

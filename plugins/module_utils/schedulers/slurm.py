@@ -21,8 +21,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
-from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, find_command, run
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach, slurm_end
+from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, find_command
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked, detach, slurm_end
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slurm_step as step
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
@@ -37,8 +37,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     user,
 )
 
-_SUBMIT_SECONDS = 60
-_QUERY_SECONDS = 30
 _CONFIG_SECONDS = 10
 _STEP_LOOK_SECONDS = 0.3
 _STEP_GRACE_SECONDS = 20.0
@@ -106,24 +104,24 @@ class Slurm(Scheduler):
 
     def _asked_unclear_seconds(self) -> float:
         with contextlib.suppress(SchedulerUnavailable):
-            told = _MESSAGE_TIMEOUT.search(_run(["scontrol", "show", "config"], timeout_seconds=_CONFIG_SECONDS).out)
+            told = _MESSAGE_TIMEOUT.search(_run(["scontrol", "show", "config"], seconds=_CONFIG_SECONDS).out)
             if told is not None:
                 return 2 * float(told.group(1)) + 10
         return super().unclear_seconds()
 
     def check_job(self, job: str) -> None:
         """Refuse a job that is not this account's, or does not run."""
-        result = _run(["squeue", "-h", "-t", "all", "-j", job, "-o", step.OWNER_FORMAT], timeout_seconds=_QUERY_SECONDS)
-        known = "" if _is_unknown(result) else _checked(result).out
+        result = _run(["squeue", "-h", "-t", "all", "-j", job, "-o", step.OWNER_FORMAT])
+        known = "" if _is_unknown(result) else asked.checked(result, "squeue").out
         step.check_job(known, job=job, user=user(), host=socket.gethostname())
 
     def refusal(self, resources: Resources) -> str | None:
         """``sbatch --test-only`` looks at partition, account and limits, and submits nothing."""
         argv = ["sbatch", "--test-only", *_resource_options(resources), "--wrap=true"]
-        result = _run(argv, timeout_seconds=_SUBMIT_SECONDS)
+        result = _run(argv, seconds=asked.SUBMIT_SECONDS)
         if result.code == 0:
             return ""
-        words = _words(result)
+        words = asked.words(result.err)
         if result.timed_out or any(text in words.lower() for text in _UNCLEAR):
             raise SchedulerUnavailable(f"sbatch --test-only could not say: {words}")
         return words
@@ -133,7 +131,7 @@ class Slurm(Scheduler):
         if order.job:
             return self._submit_step(order)
         # The job gets its environment.
-        return read_submit(_run(submit_argv(order), timeout_seconds=_SUBMIT_SECONDS, as_it_is=True))
+        return read_submit(_run(submit_argv(order), seconds=asked.SUBMIT_SECONDS, as_it_is=True))
 
     def query(self, job_id: str) -> Job:
         """One job by its id; ``-t all`` also shows one that has just ended."""
@@ -141,7 +139,7 @@ class Slurm(Scheduler):
             job = self.query(step.job_of(job_id))
             return step.status(job_id, job, self._steps(f"--steps={job_id}") if job.phase == RUNNING else [])
         argv = ["squeue", "-t", "all", "-j", job_id, "-o", _FORMAT]
-        job = read_query(_run(argv, timeout_seconds=_QUERY_SECONDS), job_id=job_id)
+        job = read_query(_run(argv), job_id=job_id)
         who = slurm_end.canceller(job_id) if job.phase == GONE and job.how == "stopped" else ""
         return replace(job, reason=f"cancelled by {who} (CANCELLED)") if who else job
 
@@ -149,8 +147,8 @@ class Slurm(Scheduler):
         """Slurm's own count; a step is never begun anew."""
         if step.job_of(job_id):
             return 0
-        result = _run(["squeue", "-h", "-t", "all", "-j", job_id, "-O", "RestartCnt"], timeout_seconds=_QUERY_SECONDS)
-        return 0 if _is_unknown(result) else read_restarts(_checked(result).out)
+        result = _run(["squeue", "-h", "-t", "all", "-j", job_id, "-O", "RestartCnt"])
+        return 0 if _is_unknown(result) else read_restarts(asked.checked(result, "squeue").out)
 
     def step_argv(self, job_id: str, *, node: str, argv: Sequence[str]) -> list[str]:
         """With ``srun``; without ``--unbuffered`` it would hold back what does not end in a newline."""
@@ -160,14 +158,14 @@ class Slurm(Scheduler):
     def find(self, name: str) -> list[Job]:
         """The account's jobs of this name that are not gone, and its steps in other jobs."""
         argv = ["squeue", "-t", "all", "-u", user(), "-n", name, "-o", _FORMAT]
-        jobs = [job for job in _answer(_run(argv, timeout_seconds=_QUERY_SECONDS)) if job.phase != GONE]
+        jobs = [job for job in _answer(_run(argv)) if job.phase != GONE]
         own = [job.job_id for job in jobs]
         return jobs + [each for each in self._steps("-n", name) if step.job_of(each.job_id) not in own]
 
     def sessions(self) -> list[tuple[str, Job]]:
         """The account's jobs with names of ours, and its steps in other jobs."""
         argv = ["squeue", "-t", "all", "-u", user(), "-o", _FORMAT]
-        rows = self._ours(_whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_HEADER).out, name_at=7)
+        rows = self._ours(_whole(_run(argv), header=_HEADER).out, name_at=7)
         jobs = [(name, _begun(row, job)) for name, row in rows for job in parse_squeue(row) if job.phase != GONE]
         own = [job.job_id for _name, job in jobs]
         steps = self._ours(self._list_steps(), name_at=2)
@@ -193,7 +191,7 @@ class Slurm(Scheduler):
         argv = step.submit_argv(order)
         wanted = detach.Start((_srun(argv[0]), *argv[1:]), order.directory, order.log, surroundings)
         pid = detach.start(wanted)
-        deadline = time.monotonic() + _SUBMIT_SECONDS
+        deadline = time.monotonic() + asked.SUBMIT_SECONDS
         while time.monotonic() < deadline:
             lives = children.process(pid) is not None
             with contextlib.suppress(SchedulerUnavailable):
@@ -204,14 +202,14 @@ class Slurm(Scheduler):
                 said = "; ".join(read_tail(order.log, lines=2)) or "it said nothing"
                 raise SubmitRefused(f"srun could not start a step in job {order.job}: {said}")
             time.sleep(_STEP_LOOK_SECONDS)
-        raise SubmitUnclear(f"srun started no step in job {order.job} within {_SUBMIT_SECONDS} seconds")
+        raise SubmitUnclear(f"srun started no step in job {order.job} within {asked.SUBMIT_SECONDS} seconds")
 
     def _steps(self, *which: str) -> list[Job]:
         return step.parse(self._list_steps(*which))
 
     def _list_steps(self, *which: str) -> str:
         argv = ["squeue", "-s", "-u", user(), *which, "-o", step.STEP_FORMAT]
-        return _whole(_run(argv, timeout_seconds=_QUERY_SECONDS), header=_STEP_HEADER).out
+        return _whole(_run(argv), header=_STEP_HEADER).out
 
     def _cancel_step(self, job_id: str) -> None:
         """Ask first: without a signal's name, ``scancel`` kills a step at once."""
@@ -242,10 +240,10 @@ def _resource_options(wanted: Resources) -> list[str]:
 def read_submit(result: Result) -> str:
     """The job's id from what ``sbatch`` did; raises ``SubmitUnclear`` where a job may exist all the same."""
     if result.timed_out:
-        raise SubmitUnclear(f"sbatch did not answer within {_SUBMIT_SECONDS} seconds")
+        raise SubmitUnclear(f"sbatch did not answer within {asked.SUBMIT_SECONDS} seconds")
     if result.code == 0:
         return parse_job_id(result.out)
-    words = _words(result)
+    words = asked.words(result.err)
     # Who was killed, or cut short in its complaint, has refused nothing.
     cut_off = result.code < 0 or 128 < result.code < 255 or not result.err.endswith("\n")
     if cut_off or any(text in words.lower() for text in _UNCLEAR):
@@ -334,17 +332,8 @@ def _answer(result: Result) -> list[Job]:
 
 def _whole(result: Result, *, header: str) -> Result:
     """What ``squeue`` did, if it said at least what it would tell of."""
-    if not any(line.startswith(header) for line in _checked(result).out.splitlines()):
+    if not any(line.startswith(header) for line in asked.checked(result, "squeue").out.splitlines()):
         raise SchedulerUnavailable("squeue answered with nothing")
-    return result
-
-
-def _checked(result: Result) -> Result:
-    """What ``squeue`` did, if it did it."""
-    if result.timed_out:
-        raise SchedulerUnavailable(f"squeue did not answer within {_QUERY_SECONDS} seconds")
-    if result.code != 0:
-        raise SchedulerUnavailable(f"squeue failed: {_words(result)}")
     return result
 
 
@@ -354,9 +343,9 @@ def _is_unknown(result: Result) -> bool:
 
 def _cancel(*arguments: str) -> None:
     """``scancel`` is silent about jobs that are gone, and complains about such steps."""
-    result = _run(["scancel", *arguments], timeout_seconds=_SUBMIT_SECONDS)
+    result = _run(["scancel", *arguments], seconds=asked.SUBMIT_SECONDS)
     if result.timed_out or (result.code != 0 and not (step.job_of(arguments[-1]) and _is_unknown(result))):
-        problem = _words(result) or "it did not answer"
+        problem = asked.words(result.err) or "it did not answer"
         raise SchedulerUnavailable(f"scancel could not end job {arguments[-1]}: {problem}")
 
 
@@ -367,13 +356,5 @@ def _srun(name: str) -> str:
         raise SubmitRefused(f"a session cannot be started in a job from {socket.gethostname()}: {error}") from error
 
 
-def _run(argv: list[str], *, timeout_seconds: float, as_it_is: bool = False) -> Result:
-    try:
-        return run(argv, timeout_seconds=timeout_seconds, hidden=_HIDDEN, as_it_is=as_it_is)
-    except FileNotFoundError as error:
-        raise SchedulerUnavailable(f"Slurm cannot be asked from here: {error}") from error
-
-
-def _words(result: Result) -> str:
-    lines = [re.sub(r"^\w+: (?:error: )?", "", line.strip()) for line in result.err.splitlines()]
-    return "; ".join(line for line in lines if line)
+def _run(argv: list[str], *, seconds: float = asked.QUERY_SECONDS, as_it_is: bool = False) -> Result:
+    return asked.run("Slurm", argv, seconds=seconds, hidden=_HIDDEN, as_it_is=as_it_is)

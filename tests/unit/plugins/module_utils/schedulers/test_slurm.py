@@ -187,7 +187,7 @@ def test_jobs_and_steps_of_ours_are_listed_whatever_else_the_account_has(monkeyp
     def run(argv: list[str], **_options: object) -> Result:
         return Result(0, "".join(f"{row}\n" for row in answers["-s" in argv]), "")
 
-    monkeypatch.setattr(slurm, "run", run)
+    monkeypatch.setattr(slurm, "_run", run)
     assert slurm.Slurm(root="/h/root").sessions() == [
         ("a", Job("2", RUNNING, node="c1")), ("a", Job("7.3", RUNNING, node="c2")),
     ]
@@ -216,7 +216,7 @@ def _answers(monkeypatch: pytest.MonkeyPatch, result: Result) -> list[list[str]]
         asked.append(argv)
         return result
 
-    monkeypatch.setattr(slurm, "run", run)
+    monkeypatch.setattr(slurm, "_run", run)
     return asked
 
 
