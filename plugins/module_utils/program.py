@@ -20,15 +20,15 @@ _MODE = 0o755
 
 
 def plan(path: str, *, sha256: str, packed: str) -> list[Change]:
-    """What makes ``path`` the program whose archive has this SHA-256; ``packed`` is that, or empty if only asked."""
+    """What makes ``path`` the program of the archive with this SHA-256; ``packed`` is that, or empty if only asked."""
     first = archive.shebang(archive.base_python())
     content, mode = _found(path)
-    found = hashlib.sha256(content[len(first):]).hexdigest() if content.startswith(first) else ""
+    found = archive.made_from(path) if content.startswith(first) else ""
     if (found, mode) == (sha256, _MODE):
         return []
     before = f"{archive.version(path) or 'something else'} {hashlib.sha256(content).hexdigest()} {mode:04o}\n"
     after = f"{archive.COMMENT} {sha256} {_MODE:04o}\n"
-    return [Change(path, before if content else "", after, partial(_install, path, first, packed))]
+    return [Change(path, before if content else "", after, partial(_install, path, first, sha256, packed))]
 
 
 def link(path: str, to: str) -> list[Change]:
@@ -45,9 +45,10 @@ def _found(path: str) -> tuple[bytes, int]:
         return b"", 0
 
 
-def _install(path: str, first: bytes, packed: str) -> None:
+def _install(path: str, first: bytes, sha256: str, packed: str) -> None:
     """Replace the program in one step; a supervisor that runs keeps the file it was started from."""
-    write_private(path, first + zlib.decompress(base64.b64decode(packed)), mode=_MODE)
+    body = zlib.decompress(base64.b64decode(packed))
+    write_private(path, first + archive.compiled(body, sha256=sha256, path=path), mode=_MODE)
 
 
 def _is_free(path: str) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -13,6 +14,11 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import archive, changes, layout, program
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing
 
+_WATCHED = """\
+import sys
+seen = []
+sys.addaudithook(lambda name, more: seen.append(str(more[1:])) if name == "compile" else None)
+"""
 ENTRY = "ansible_collections.hpc.jupyter.plugins.module_utils"
 
 
@@ -47,6 +53,35 @@ def test_a_program_that_is_another_one_is_replaced(tmp_path: pathlib.Path, damag
     change.make()
     path.write_bytes(path.read_bytes()[:-1])
     assert len(_plan(path)) == 1
+
+
+def test_a_program_whose_content_is_damaged_is_replaced(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "hpc-session"
+    changes.apply(_plan(path))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"import sys", b"import cgi", 1))
+    assert len(_plan(path)) == 1
+
+
+def test_its_bytecode_is_used_and_that_of_another_python_is_not(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "hpc-session"
+    changes.apply(_plan(path))
+    mine = path.read_bytes()
+    path.write_bytes(mine.replace(importlib.util.MAGIC_NUMBER, b"\x01\x02\r\n"))
+    said = [_compiles(each, tmp_path) for each in (path, _written(tmp_path / "mine", mine))]
+    assert said == [True, False]
+
+
+def _written(path: pathlib.Path, content: bytes) -> pathlib.Path:
+    path.write_bytes(content)
+    return path
+
+
+def _compiles(path: pathlib.Path, place: pathlib.Path) -> bool:
+    """Whether Python compiled one of its modules to run it."""
+    load = f"{_WATCHED}sys.path.insert(0, {str(path)!r}); from {ENTRY} import layout; print('layout.py' in str(seen))"
+    done = subprocess.run([sys.executable, "-I", "-c", load], stdout=subprocess.PIPE, check=True, timeout=60, cwd=place)
+    return done.stdout == b"True\n"
 
 
 def test_it_needs_nothing_but_itself(tmp_path: pathlib.Path) -> None:
