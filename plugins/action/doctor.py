@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.jupyter.plugins.action.connect import ActionModule as Connect
 from ansible_collections.hpc.jupyter.plugins.module_utils import doctor
-from ansible_collections.hpc.jupyter.plugins.module_utils.answers import SITE
+from ansible_collections.hpc.jupyter.plugins.module_utils.arguments import SITE
 from ansible_collections.hpc.jupyter.plugins.module_utils.doctor import FAIL, OK, Check
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import diagnosis

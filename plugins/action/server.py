@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible.utils.display import Display
-from ansible_collections.hpc.jupyter.plugins.module_utils.answers import SITE
+from ansible_collections.hpc.jupyter.plugins.module_utils.arguments import SITE
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing, password
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.provider import Provider
 

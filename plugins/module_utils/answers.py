@@ -25,37 +25,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, 
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 
-SITE: dict[str, Any] = {
-    "type": "dict",
-    "options": {name: {"type": "str"} for name in
-                ("parallel_environment", "memory_resource", "memory_per", "gpu_resource")},
-}
-ACCOUNT_OPTIONS: dict[str, dict[str, Any]] = {
-    "account": {"type": "str", "required": True},
-    "cluster": {"type": "str", "required": True},
-    "scheduler": {"type": "str", "required": True},
-    "root": {"type": "str"},
-    "detach": {"type": "str", "choices": ["setsid", "tmux", "screen"], "default": "setsid"},
-    "site": SITE,
-}
-RESOURCE_OPTIONS: dict[str, dict[str, Any]] = {
-    "time": {"type": "str"},
-    "cpus": {"type": "str"},
-    "memory": {"type": "str"},
-    "gpus": {"type": "str"},
-    "gres": {"type": "str"},
-    "partition": {"type": "str"},
-    "project": {"type": "str"},
-    "qos": {"type": "str"},
-    "constraint": {"type": "str"},
-    "reservation": {"type": "str"},
-    "nodes": {"type": "str"},
-    "exclusive": {"type": "bool"},
-    "mail_user": {"type": "str"},
-    "mail_type": {"type": "str"},
-    "dependency": {"type": "str"},
-    "extra": {"type": "list", "elements": "str"},
-}
 _LOG_LINES = 15
 
 

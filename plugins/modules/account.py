@@ -175,7 +175,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     reverse_key,
     told_hash,
 )
-from ansible_collections.hpc.jupyter.plugins.module_utils.answers import SITE
+from ansible_collections.hpc.jupyter.plugins.module_utils.arguments import SITE
 from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout

@@ -79,7 +79,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, doctor, request
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, arguments, doctor, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 
@@ -95,7 +95,7 @@ _OPTIONS = {
 def main() -> None:
     """Run the module."""
     now = time.time()
-    module = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=dict(arguments.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         checks = [check.to_dict() for check in doctor.examine(_patient(module.params))]
         module.exit_json(changed=False, checks=checks, state=doctor.worst(checks), now=now)

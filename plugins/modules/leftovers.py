@@ -87,7 +87,7 @@ removed:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, leftovers, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, arguments, leftovers, session
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
@@ -98,7 +98,7 @@ _OPTIONS = {"only": {"type": "list", "elements": "str"}}
 
 def main() -> None:
     """Run the module."""
-    ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
+    ansible = AnsibleModule(argument_spec=dict(arguments.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         removed = _remove(ansible, answers.layout_of(ansible.params))
         before = "".join(f"{leftovers.line(asdict(each))}\n" for each in removed)

@@ -250,6 +250,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.jupyter.plugins.module_utils import (
     account,
     answers,
+    arguments,
     asking,
     leftovers,
     request,
@@ -268,7 +269,7 @@ _OPTIONS = {
     "name": {"type": "str", "default": "default"},
     "every": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "awaited", "restarted", "absent"], "default": "present"},
-    "resources": {"type": "dict", "default": {}, "options": answers.RESOURCE_OPTIONS},
+    "resources": {"type": "dict", "default": {}, "options": arguments.RESOURCE_OPTIONS},
     "directory": {"type": "str", "default": ""},
     "offer": {"type": "str", "choices": ["socket", "loopback", "lan", "reverse"], "default": "socket"},
     "tls": {"type": "str", "choices": ["auto", "always", "never"]},
@@ -286,7 +287,7 @@ _OPTIONS = {
 
 def main() -> None:
     """Run the module."""
-    ansible = AnsibleModule(argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
+    ansible = AnsibleModule(argument_spec=dict(arguments.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         layout = answers.layout_of(ansible.params)
         scheduler = by_name(

@@ -80,7 +80,14 @@ untold:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, job_log, leftovers, request, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    answers,
+    arguments,
+    job_log,
+    leftovers,
+    request,
+    session,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -96,7 +103,7 @@ _OPTIONS = {
 def main() -> None:
     """Run the module."""
     ansible = AnsibleModule(
-        argument_spec=dict(answers.ACCOUNT_OPTIONS, **_OPTIONS),
+        argument_spec=dict(arguments.ACCOUNT_OPTIONS, **_OPTIONS),
         supports_check_mode=True,
         mutually_exclusive=[("name", "leftovers")],
     )

@@ -20,8 +20,6 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS
 ROUTES = ("auto", *OFFERS)
 RELAYS = ("jump", "nc")
 DETACHES = ("setsid", "tmux", "screen")
-STEPPING = tuple(name for name, scheduler in SCHEDULERS.items() if scheduler.steps)
-"""The schedulers that start a further program in a running job, as route ``step`` needs it."""
 FACTS = (
     "hpc_detach", "hpc_gateways", "hpc_gpu_resource", "hpc_host_keys", "hpc_jupyterhub_url", "hpc_login_hosts",
     "hpc_login_port", "hpc_memory_per", "hpc_memory_resource", "hpc_parallel_environment", "hpc_python", "hpc_root",
@@ -363,10 +361,11 @@ def _check_way(cluster: Cluster) -> None:
 def _check_combinations(cluster: Cluster) -> None:
     """Values that are right each, and mean nothing together."""
     route, scheduler = cluster.route, cluster.scheduler
-    if route == "step" and scheduler not in STEPPING:
+    if route == "step" and not SCHEDULERS[scheduler].steps:
         why = SCHEDULERS[scheduler].no_steps
+        stepping = ", ".join(name for name, known in SCHEDULERS.items() if known.steps)
         raise BadInput(
-            "hpc_route", f"'step' needs a scheduler that starts steps in a job ({', '.join(STEPPING)}), and "
+            "hpc_route", f"'step' needs a scheduler that starts steps in a job ({stepping}), and "
             f"hpc_scheduler is {scheduler}" + (f": {why}" if why else ""),
             hint=f"Use {_either(possible_routes(scheduler))}",
         )
@@ -387,7 +386,7 @@ def _check_combinations(cluster: Cluster) -> None:
 
 def possible_routes(scheduler: str) -> tuple[str, ...]:
     """What ``hpc_route`` may be on a cluster with ``scheduler``."""
-    cannot = {"local": True, "step": scheduler not in STEPPING, "reverse": scheduler == "none"}
+    cannot = {"local": True, "step": not SCHEDULERS[scheduler].steps, "reverse": scheduler == "none"}
     return tuple(route for route in ROUTES if not cannot.get(route, False))
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_jupyter import cli_ca, decorators
+from hpc_jupyter import cli_ca, decorators, ending
 from hpc_jupyter.exits import Exit, epilog
 from hpc_jupyter.groups import Group as _Group
 from hpc_jupyter.groups import context_of as _context
@@ -391,66 +388,8 @@ def _new_password() -> str:
 
 
 def main() -> None:
-    """The entry point: every way in which a command can end becomes an exit code, none a traceback."""
-    sys.exit(_guarded(sys.argv[1:]))
-
-
-def _guarded(arguments: list[str]) -> int:
-    _end_like_interrupted()
-    try:
-        return _run(arguments)
-    except BrokenPipeError:
-        # whoever read our output has gone; Python would complain again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
-
-
-def _end_like_interrupted() -> None:
-    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that everything is cleaned up; under nohup SIGHUP stays ignored."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    from hpc_jupyter.errors import Stopped
-
-    signal.signal(number, signal.SIG_IGN)
-    raise Stopped(number)
-
-
-def _run(arguments: list[str]) -> int:
-    name = "jupyter hpc" if os.path.basename(sys.argv[0]) == "jupyter-hpc" else "hpc-jupyter"
-    try:
-        code = cli.main(args=arguments, prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
-        return int(code or Exit.OK)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return Exit.OK
-    except click.ClickException as error:
-        _explain(error, arguments)
-        return Exit.BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted", err=True)
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except BaseException as error:  # noqa: BLE001
-        return _failed(error)
-
-
-def _explain(error: click.ClickException, arguments: list[str]) -> None:
-    """What click says; it would repeat a password that somebody has typed behind the option."""
-    if any(argument.partition("=")[0] == "--password" for argument in arguments):
-        error = click.UsageError("--password takes no value, which others could read: the password is asked for")
-    error.show()
-
-
-def _failed(error: BaseException) -> int:
-    from hpc_jupyter import failures
-
-    return failures.report(error)
+    """The entry point."""
+    sys.exit(ending.exit_code_of(cli, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hpc_jupyter import cli, options
+from hpc_jupyter import cli, ending, options
 from hpc_jupyter.exits import Exit
 from tests.cli.test_command import run
 
@@ -288,7 +288,7 @@ TYPED = [
 def test_what_is_typed_wrong_is_refused_before_the_inventory_is_read(
     capfd: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    code = cli._run(["-i", "/does/not/exist", "launch", "alice@lab", *arguments])
+    code = ending.run(cli.cli, ["-i", "/does/not/exist", "launch", "alice@lab", *arguments])
     assert (code, *capfd.readouterr()) == (Exit.BAD_INPUT, "", f"hpc-jupyter: {message}\n")
 
 

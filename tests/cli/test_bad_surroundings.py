@@ -22,7 +22,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh_config
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import explain
 
-from hpc_jupyter import cli
+from hpc_jupyter import cli, ending
 from hpc_jupyter.account import own_inventory
 from hpc_jupyter.exits import Exit
 from tests.cli.test_command import run
@@ -106,7 +106,7 @@ def test_a_state_directory_leaves_room_for_sockets(environment: dict[str, str], 
 def test_a_password_that_is_typed_behind_the_option_is_not_repeated(
     capfd: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    assert cli._run(["setup", "alice@lab", *arguments]) == Exit.BAD_INPUT
+    assert ending.run(cli.cli, ["setup", "alice@lab", *arguments]) == Exit.BAD_INPUT
     assert capfd.readouterr() == (
         "", "Error: --password takes no value, which others could read: the password is asked for\n"
     )

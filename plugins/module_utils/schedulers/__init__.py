@@ -5,18 +5,65 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Callable, Iterator, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler, Site
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.detach import DETACHES, SETSID
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.lsf import Lsf
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.pbs import Pbs
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.sge import Sge
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm import Slurm
 
-SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "slurm": Slurm, "pbs": Pbs, "sge": Sge, "lsf": Lsf}
+
+def _none() -> type[Scheduler]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
+
+    return NoScheduler
+
+
+def _slurm() -> type[Scheduler]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.slurm import Slurm
+
+    return Slurm
+
+
+def _pbs() -> type[Scheduler]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.pbs import Pbs
+
+    return Pbs
+
+
+def _sge() -> type[Scheduler]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.sge import Sge
+
+    return Sge
+
+
+def _lsf() -> type[Scheduler]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.lsf import Lsf
+
+    return Lsf
+
+
+_LOADERS: dict[str, Callable[[], type[Scheduler]]] = {
+    "none": _none, "slurm": _slurm, "pbs": _pbs, "sge": _sge, "lsf": _lsf,
+}  # fmt: skip
+
+
+class _Schedulers(Mapping[str, "type[Scheduler]"]):
+    """Each is loaded when it is asked for: a module would take longer to compile all of them than for its work."""
+
+    def __getitem__(self, name: str) -> type[Scheduler]:
+        return _LOADERS[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in _LOADERS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_LOADERS)
+
+    def __len__(self) -> int:
+        return len(_LOADERS)
+
+
+SCHEDULERS: Mapping[str, type[Scheduler]] = _Schedulers()
 
 
 def by_name(name: str, *, root: str, detach: str = SETSID, site: Mapping[str, object] | None = None) -> Scheduler:
