@@ -10,9 +10,15 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader, test_loader
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
+
+# A strategy imports an action before it forks a process for each task of each account: what is loaded here is there in
+# all of them. Otherwise each would load all filters and tests for itself, which takes longer than most tasks.
+for _loader, _name in ((filter_loader, "ansible.builtin.string"), (test_loader, "ansible.builtin.defined")):
+    _loader.get(_name)
 
 
 class AccountAction(ActionBase):  # type: ignore[misc]  # ansible carries no types
