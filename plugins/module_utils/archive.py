@@ -32,10 +32,11 @@ def made_from(path: str) -> str:
     return digest
 
 
-def compiled(body: bytes, *, sha256: str, path: str) -> bytes:
-    """The same archive with the bytecode of this Python beside each source, for a program at ``path``.
+def compiled(body: bytes, *, sha256: str) -> bytes:
+    """The same archive with the bytecode of this Python beside each source.
 
     Compiling takes longer than all that most commands do. Other Pythons see that it is not theirs and take the source.
+    The same sources and the same Python give the same bytes.
     """
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(body)) as bare, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as full:
@@ -44,7 +45,8 @@ def compiled(body: bytes, *, sha256: str, path: str) -> bytes:
             text = bare.read(entry)
             full.writestr(entry, text)
             if text:
-                full.writestr(f"{entry.filename}c", _bytecode(text, f"{path}/{entry.filename}"))
+                code = zipfile.ZipInfo(f"{entry.filename}c", date_time=entry.date_time)
+                full.writestr(code, _bytecode(text, entry.filename))
     return stream.getvalue()
 
 
@@ -58,8 +60,11 @@ def _comment(path: str) -> str:
 
 
 def _bytecode(text: bytes, name: str) -> bytes:
-    """As PEP 552 has it; unchecked, since the source is in the same file and cannot change alone."""
-    code = marshal.dumps(compile(text, name, "exec", dont_inherit=True))
+    """As PEP 552 has it; unchecked, since the source is in the same file and cannot change alone.
+
+    Later versions of the format than 2 note which objects the process has in use elsewhere, too.
+    """
+    code = marshal.dumps(compile(text, name, "exec", dont_inherit=True), 2)
     return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(text) + code
 
 

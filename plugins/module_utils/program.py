@@ -48,7 +48,7 @@ def _found(path: str) -> tuple[bytes, int]:
 def _install(path: str, first: bytes, sha256: str, packed: str) -> None:
     """Replace the program in one step; a supervisor that runs keeps the file it was started from."""
     body = zlib.decompress(base64.b64decode(packed))
-    write_private(path, first + archive.compiled(body, sha256=sha256, path=path), mode=_MODE)
+    write_private(path, first + archive.compiled(body, sha256=sha256), mode=_MODE)
 
 
 def _is_free(path: str) -> bool:

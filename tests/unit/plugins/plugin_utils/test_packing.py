@@ -63,6 +63,16 @@ def test_a_program_whose_content_is_damaged_is_replaced(tmp_path: pathlib.Path) 
     assert len(_plan(path)) == 1
 
 
+def test_the_same_program_for_the_same_python_is_the_same_bytes() -> None:
+    install = "import sys; sys.stdout.buffer.write(archive.compiled(packing.body(), sha256=packing.sha256()))"
+    load = f"import json, html, {ENTRY}.command; from {ENTRY} import archive; from {packing.__package__} import packing"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{load}; {install}"], stdout=subprocess.PIPE, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.stdout == archive.compiled(packing.body(), sha256=packing.sha256())
+
+
 def test_its_bytecode_is_used_and_that_of_another_python_is_not(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "hpc-session"
     changes.apply(_plan(path))
