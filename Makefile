@@ -1,16 +1,17 @@
-# make launch · make test · make chaos · make scale · make lint · make lab · make docs · make release · make lock · make clean
+# make launch · make test · make chaos · make scale · make bench · make lint · make lab · make docs · make release · make lock · make clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
-.PHONY: help launch test chaos scale lint lab docs lock package release clean
+.PHONY: help launch test chaos scale bench lint lab docs lock package release clean
 
 help:
 	@echo 'make launch   open a secured JupyterLab on this machine: no cluster needed'
 	@echo 'make test     run all tests (root; LAB=skip leaves out those that need root)'
 	@echo 'make chaos    break a cluster in every way for about an hour (root; SEED=7 does the same again)'
 	@echo 'make scale    onboard 100 accounts over three clusters, and again, killed and broken (root; ACCOUNTS=9 are fewer)'
+	@echo 'make bench    measure how quick everything is, side by side with others (root; ROWS=launch,connect are fewer)'
 	@echo 'make lint     run the linters alone'
 	@echo 'make lab      bring up a cluster in network namespaces (root) and say how to use it'
 	@echo 'make package  build the wheel and the collection tarball into dist/'
@@ -35,6 +36,10 @@ chaos:
 scale:
 	@tools/venv.sh dev
 	@ACCOUNTS=$(ACCOUNTS) exec $(BIN)/python -m tests.run scale
+
+bench:
+	@tools/venv.sh dev
+	@PYTHONPATH=tests/lab exec $(BIN)/python -m tests.bench $(ROWS)
 
 lint:
 	@tools/venv.sh dev

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -69,14 +69,18 @@ class Install:
         (self.kept / "made").touch()
 
 
-def up(name: str, *, topology: topologies.Topology = topologies.SLURM) -> Lab:
-    """A lab whose client has hpc-jupyter and whose cluster has wheels and a JupyterLab at ``/opt/jupyter``."""
+def up(name: str, *, topology: topologies.Topology = topologies.SLURM, binds: Sequence[Bind] = ()) -> Lab:
+    """A lab whose client has hpc-jupyter and whose cluster has wheels and a JupyterLab at ``/opt/jupyter``.
+
+    ``binds`` are what some hosts see besides.
+    """
     BUILD.mkdir(parents=True, exist_ok=True)
     with FileLock(BUILD / "lock", timeout=600):
         built, client_wheels = _artifact(), wheelhouse.wheelhouse(locks=wheelhouse.CLIENT)
         cluster = hosts_of_cluster(topology)
         installs = {"client": _client(built), cluster[0]: _jupyter()}
         binds = [
+            *binds,
             Bind(source=str(installs["client"].kept), target=PREFIX, hosts=("client",), writable=True),
             Bind(source=str(installs[cluster[0]].kept), target=JUPYTER, hosts=("client", *cluster), writable=True),
             Bind(source=str(wheelhouse.wheelhouse()), target=WHEELS, hosts=cluster),

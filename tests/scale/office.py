@@ -67,7 +67,7 @@ MANY = Topology(
     ),
 )  # fmt: skip
 
-_FILE = "lab.accounts.yml"
+FILE = "lab.accounts.yml"
 _AS_NEW = "/srv/homes"
 _LET_IN = f"""\
 for home in /home/p*; do
@@ -127,7 +127,7 @@ class Office:
 
     def furnish(self) -> None:
         """An accounts file here; there, accounts as they are on their first day, kept aside for ``renew``."""
-        self.client.write(f"/home/admin/{_FILE}", json.dumps(self._accounts(), indent=1), owner="admin")
+        self.client.write(f"/home/admin/{FILE}", json.dumps(self._accounts(), indent=1), owner="admin")
         self.client.run(["cp", "-a", "/home", _AS_NEW])
         key = self.client.read("/home/admin/.ssh/id_ed25519.pub")
         for name in (GATE, *LOGIN.values()):
@@ -172,7 +172,7 @@ class Office:
     def play(self, playbook: str, *arguments: str) -> Played:
         """Play it for the whole file, or what ``--limit`` says."""
         before, began = self._cpu(), time.monotonic()
-        argv = ["-i", _FILE, "-f", str(FORKS), f"hpc.jupyter.{playbook}", *arguments]
+        argv = ["-i", FILE, "-f", str(FORKS), f"hpc.jupyter.{playbook}", *arguments]
         done = self.person.run("ansible-playbook", *argv, check=False, timeout=300 + 60 * ACCOUNTS)
         here, there = (after - earlier for after, earlier in zip(self._cpu(), before, strict=True))
         return Played(done, time.monotonic() - began, here, there)
@@ -190,7 +190,7 @@ class Office:
         sessions of their own and finish what they are at. Some accounts have not begun with the task by then.
         """
         forks = str(min(FORKS, max(1, ACCOUNTS // 3)))
-        argv = [f"{PREFIX}/bin/ansible-playbook", "-i", _FILE, "-f", forks, "hpc.jupyter.onboard"]
+        argv = [f"{PREFIX}/bin/ansible-playbook", "-i", FILE, "-f", forks, "hpc.jupyter.onboard"]
         with self.client.popen(argv, user="admin", stdout=PIPE, stderr=STDOUT) as program:
             assert program.stdout
             number, told = program.program.pid, list[str]()
