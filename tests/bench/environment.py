@@ -9,7 +9,7 @@ from tests.bench.desk import Desk
 from tests.bench.places import Places
 from tests.bench.rounds import Turns
 from tests.bench.rows import TIMES, Result, Row, against, medians
-from tests.laptop import TOOLS, WHEELS
+from tests.laptop import ROOT, TOOLS, WHEELS
 
 INSTALL = Row(
     "environment install, against pip install in a venv", 0.5, TIMES,
@@ -24,6 +24,8 @@ _PLAY = """\
     - ansible.builtin.import_role:
         name: hpc.jupyter.jupyter_environment
 """
+_VARIABLES = ROOT / "playbooks/group_vars/all.yml"
+"""What every play of the collection has beside it."""
 _VENV = ("-e", "jupyter_environment_kind=venv", "-e", f"jupyter_environment_wheelhouse={WHEELS}")
 _PIP = f"""\
 python3 -m venv ~/by-hand
@@ -39,9 +41,10 @@ def measure(places: Places) -> Iterator[Result]:
 
     def ours() -> float:
         desk.clear(set_up=False)
-        desk.lab.host("client").write("/home/alice/environment.yml", _PLAY, owner="alice")
+        for name, text in (("environment", _PLAY), ("group_vars/all", _VARIABLES.read_text(encoding="utf-8"))):
+            desk.lab.host("client").write(f"/home/alice/play/{name}.yml", text)
         desk.person.cli("login", "alice@lab")
-        return desk.ended(desk.playbook("environment.yml", *_VENV), seconds=_SECONDS).seconds
+        return desk.ended(desk.playbook("play/environment.yml", *_VENV), seconds=_SECONDS).seconds
 
     turns = Turns.of(places.settings.runs, ours=ours, pip=lambda: _pip(desk))
     yield Result(INSTALL, against(turns["ours"], turns["pip"]), medians(ours=turns["ours"], pip=turns["pip"]))

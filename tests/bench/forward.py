@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from subprocess import DEVNULL
 
 from tests.bench.desk import Desk
 from tests.bench.places import Places
@@ -50,7 +51,7 @@ def _plain(desk: Desk) -> Iterator[str]:
     """A plain forward that stays; its address."""
     record = desk.person.record()
     client, url = desk.lab.host("client"), desk.url(record)
-    with client.popen(desk.plain(record), user="alice") as ssh:
+    with client.popen(desk.plain(record), user="alice", stdout=DEVNULL, stderr=DEVNULL) as ssh:
         try:
             desk.await_answer(url)
             yield url

@@ -85,8 +85,10 @@ def measure(places: Places) -> Iterator[Result]:
     say(f"  {len(jobs)} jobs wait for {settings.queue_minutes:g} minutes")
     time.sleep(60 * settings.queue_minutes)
     log = desk.person.login.read(_QUERIES).splitlines()
-    rates = [_rate(log, name, job, minutes=settings.queue_minutes) for name, job in jobs.items()]
-    yield Result(QUERIES, rates, f"{len(jobs)} sessions, {settings.queue_minutes:g} minutes")
+    asked = [_asked(log, name, job) for name, job in jobs.items()]
+    rates = [_rate(each, minutes=settings.queue_minutes) for each in asked]
+    first = max(_rate(each, minutes=1) for each in asked)
+    yield Result(QUERIES, rates, f"{len(jobs)} sessions, {settings.queue_minutes:g} minutes; in the first {first:g}")
     took = [each.release() for each in waiting]
     longest = max(began for began, _noticed in took)
     yield Result(NOTICED, [each for _began, each in took], f"at the most {longest:.1f} s from the job's first sign")
@@ -101,10 +103,14 @@ def _spy(desk: Desk) -> None:
             host.write(f"/usr/local/bin/{program}", _SPY, mode=0o755)
 
 
-def _rate(log: Sequence[str], name: str, job: str, *, minutes: float) -> float:
-    """Questions a minute about one session, from its submit on for so long."""
+def _asked(log: Sequence[str], name: str, job: str) -> list[float]:
+    """The seconds after its submit at which one session was asked about."""
     mine = re.compile(rf"hpc-jupyter-{name}-|\b{job}\b")
     lines = [line.split(maxsplit=2) for line in log if mine.search(line)]
     submitted = next(float(moment) for moment, program, _arguments in lines if program == "sbatch")
-    asked = [float(moment) for moment, program, _arguments in lines if program != "sbatch"]
-    return sum(submitted < moment < submitted + 60 * minutes for moment in asked) / minutes
+    return [float(moment) - submitted for moment, program, _arguments in lines if program != "sbatch"]
+
+
+def _rate(asked: Sequence[float], *, minutes: float) -> float:
+    """Questions a minute, from the submit on for so long."""
+    return sum(0 < moment < 60 * minutes for moment in asked) / minutes
