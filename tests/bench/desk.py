@@ -13,7 +13,7 @@ from typing import Any
 
 from hpclab import Lab
 from hpclab.process import until
-from tests.laptop import EXISTING, PREFIX, Laptop
+from tests.laptop import EXISTING, PREFIX, ROOT, Laptop
 
 PROGRAMS = Path(__file__).with_name("programs")
 PEER = "/opt/peer"
@@ -24,12 +24,26 @@ SECONDS = 180.0
 _LOGIN = re.compile(r"^Accepted \w+ for ", re.MULTILINE)
 _EXECUTION = re.compile(r"^Starting session: (?:command|forced-command|subsystem|shell)", re.MULTILINE)
 _PEER_TOKEN = secrets.token_hex(24)
+_PLAY = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - hpc.jupyter.connect:
+"""
 _SSH_CONFIG = """\
 Host login login1 login2
     ProxyJump gate
 Host c1 c2
     ProxyJump login
 """
+
+
+def own_play(person: Laptop, tasks: str) -> str:
+    """Lay a playbook that connects and then has these tasks; its path, from the person's home directory."""
+    variables = (ROOT / "playbooks/group_vars/all.yml").read_text(encoding="utf-8")
+    for path, text in (("play", f"{_PLAY}{tasks}"), ("group_vars/all", variables)):
+        person.lab.host("client").write(f"/home/{person.user}/play/{path}.yml", text)
+    return "play/play.yml"
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from tests.bench.desk import Desk
+from tests.bench.desk import Desk, own_play
 from tests.bench.places import Places
 from tests.bench.rounds import Turns
 from tests.bench.rows import TIMES, Result, Row, against, medians
-from tests.laptop import ROOT, TOOLS, WHEELS
+from tests.laptop import TOOLS, WHEELS
 
 INSTALL = Row(
     "environment install, against pip install in a venv", 0.5, TIMES,
     "the role alone, begin to end; both from one directory of wheels, the same versions with their hashes",
 )  # fmt: skip
 ROWS = (INSTALL,)
-_PLAY = """\
-- hosts: all
-  gather_facts: false
-  tasks:
-    - hpc.jupyter.connect:
+_TASKS = """\
     - ansible.builtin.import_role:
         name: hpc.jupyter.jupyter_environment
 """
-_VARIABLES = ROOT / "playbooks/group_vars/all.yml"
-"""What every play of the collection has beside it."""
 _VENV = ("-e", "jupyter_environment_kind=venv", "-e", f"jupyter_environment_wheelhouse={WHEELS}")
 _PIP = f"""\
 python3 -m venv ~/by-hand
@@ -41,10 +35,9 @@ def measure(places: Places) -> Iterator[Result]:
 
     def ours() -> float:
         desk.clear(set_up=False)
-        for name, text in (("environment", _PLAY), ("group_vars/all", _VARIABLES.read_text(encoding="utf-8"))):
-            desk.lab.host("client").write(f"/home/alice/play/{name}.yml", text)
+        playbook = own_play(desk.person, _TASKS)
         desk.person.cli("login", "alice@lab")
-        return desk.ended(desk.playbook("play/environment.yml", *_VENV), seconds=_SECONDS).seconds
+        return desk.ended(desk.playbook(playbook, *_VENV), seconds=_SECONDS).seconds
 
     turns = Turns.of(places.settings.runs, ours=ours, pip=lambda: _pip(desk))
     yield Result(INSTALL, against(turns["ours"], turns["pip"]), medians(ours=turns["ours"], pip=turns["pip"]))

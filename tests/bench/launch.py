@@ -31,6 +31,7 @@ class _Launches:
     desk: Desk
     visits: list[Visits] = field(default_factory=list)
     submitted: list[float] = field(default_factory=list)
+    played: Timed | None = None
 
     def ours(self) -> float:
         self.desk.clear()
@@ -48,7 +49,8 @@ class _Launches:
     def playbook(self) -> float:
         self.desk.clear()
         self.desk.person.cli("login", "alice@lab")
-        return self.desk.ended(self.desk.playbook("hpc.jupyter.launch")).seconds
+        self.played = self.desk.ended(self.desk.playbook("hpc.jupyter.launch"))
+        return self.played.seconds
 
     def turn(self, contestant: Callable[[], Timed]) -> Callable[[], float]:
         """One of the yardsticks of which only the time counts."""
@@ -76,7 +78,8 @@ def measure(places: Places) -> Iterator[Result]:
     yield Result(EXECUTIONS, [sum(each.executions.values()) for each in counted], _told(counted[-1].executions))
     waited = launches.submitted[-runs:]
     yield Result(PLAYBOOK, over(turns["playbook"], waited), medians(playbook=turns["playbook"], floor=waited))
-    places.notes.append(timeline.of_a_launch(desk))
+    assert launches.played
+    places.notes += [timeline.of_a_launch(desk), timeline.of_a_play(launches.played)]
     desk.clear()
 
 

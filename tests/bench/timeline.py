@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
-from tests.bench.desk import HOPS, Desk
+from tests.bench.desk import HOPS, Desk, Timed
 
 _LOOK_SECONDS = 0.01
 _EVENT = re.compile(r"^(Accepted \w+ for|Starting session: \w+)", re.MULTILINE)
@@ -99,3 +99,12 @@ def of_a_launch(desk: Desk) -> str:
     rows = [event for event in sorted([*said, *events, answered]) if event[0] <= took.seconds]
     lines = [f"| {seconds:.2f} | {host} | {what} |" for seconds, host, what in rows]
     return "\n".join(["Where a cold launch spends its time:\n", "| s | where | what |", "|---|---|---|", *lines])
+
+
+def of_a_play(played: Timed) -> str:
+    """The tasks of a play, from when each was named to when the next was; a table in Markdown."""
+    begun = [(seconds, line.strip("* ")) for seconds, line in played.lines if line.startswith(("TASK [", "PLAY RECAP"))]
+    tasks = [("Ansible starts, reads the inventory and the roles", 0.0, begun[0][0])]
+    tasks += [(name, at, after) for (at, name), (after, _next) in pairwise([*begun, (played.seconds, "")])]
+    lines = [f"| {at:.2f} | {after - at:.2f} | {name} |" for name, at, after in tasks]
+    return "\n".join(["Where launch.yml alone spends it:\n", "| from | s | what |", "|---|---|---|", *lines])
