@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import age_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.observing import conclude, look
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -17,26 +18,29 @@ _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 2.0
 _ENDING_SECONDS, _REQUEUE_SECONDS, _ENDING_PAUSE_SECONDS = 10.0, 45.0, 0.3
 """How long a job may end for: one that was told to, or killed, may be about to be put back into the queue."""
-_QUERY_PAUSES = (0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_SOONEST_SECONDS, _SELDOM_SECONDS, _UNKNOWN_SECONDS = 0.3, 60.0, 5.0
 
 
 def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> View:
     """Watch the session until it is ready or over, or has been in a new state for a moment, or ``seconds`` are over.
 
-    The record is read ten times a second; the scheduler is asked ever more seldom, down to twice a minute.
+    The record is read ten times a second; the scheduler is asked ever more seldom, down to once a minute, counted from
+    when the session last changed, so also by those who wait in several turns.
     A job that can never start is cancelled, and its session ended with the scheduler's own reason.
     """
+    path = layout.session(name).record
     deadline = time.monotonic() + seconds
     first = current = look(layout, name, scheduler)
     changed_at = time.monotonic()
-    pauses = list(_QUERY_PAUSES)
     while not current.is_final and time.monotonic() < deadline:
         if current.hopeless:
             return _withdraw(layout, name, scheduler, current)
         if current.state not in (first.state, rec.UNKNOWN) and time.monotonic() - changed_at > _SETTLED_SECONDS:
             break
-        pause = pauses.pop(0) if len(pauses) > 1 else pauses[0]
-        _watch(layout, name, until=min(deadline, time.monotonic() + pause))
+        pause = _pause(path, current)
+        changed = _watch(path, until=min(deadline, time.monotonic() + pause))
+        if pause >= _SELDOM_SECONDS and not changed and time.monotonic() >= deadline:
+            break
         previous, current = current, look(layout, name, scheduler)
         changed_at = changed_at if current.state == previous.state else time.monotonic()
     return _settle(layout, name, _past_ending(layout, name, scheduler, current))
@@ -51,12 +55,20 @@ def _past_ending(layout: Layout, name: str, scheduler: Scheduler, current: View)
     return current
 
 
-def _watch(layout: Layout, name: str, *, until: float) -> None:
-    """Return as soon as the record changes."""
-    path = layout.session(name).record
+def _pause(path: str, current: View) -> float:
+    """A scheduler that could not be asked is asked again sooner."""
+    longest = _UNKNOWN_SECONDS if current.state == rec.UNKNOWN else _SELDOM_SECONDS
+    return min(longest, max(_SOONEST_SECONDS, 2 * (age_seconds(path) or 0.0)))
+
+
+def _watch(path: str, *, until: float) -> bool:
+    """Return as soon as the record changes; whether it has."""
     before = rec.read(path)
-    while time.monotonic() < until and rec.read(path) == before:
+    while time.monotonic() < until:
+        if rec.read(path) != before:
+            return True
         time.sleep(_WATCH_SECONDS)
+    return False
 
 
 def _withdraw(layout: Layout, name: str, scheduler: Scheduler, current: View) -> View:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -49,6 +50,22 @@ class Requeued(NoScheduler):
 
     def cancel(self, job_id: str) -> None:
         raise AssertionError(job_id)
+
+
+class Clock:
+    """Time that passes only while somebody sleeps, and what happens then."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.at: dict[float, Callable[[], object]] = {}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for moment in [each for each in self.at if each <= self.now]:
+            self.at.pop(moment)()
 
 
 @pytest.fixture(name="requeued")
@@ -130,3 +147,32 @@ def test_waiting_outlasts_a_job_that_takes_long_to_end_before_it_is_queued_again
     phases = [ENDING] * 5
     monkeypatch.setattr(scheduler, "query", lambda job_id: Job(job_id, phases.pop() if phases else PENDING))
     assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.QUEUED
+
+
+def test_ten_minutes_in_the_queue_are_twenty_questions(
+    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = requeued
+    path, clock = layout.session("default").record, Clock()
+    rec.write(path, replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7"))
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting, "age_seconds", lambda path: clock.now)
+    for seconds in (5.0, *[120.0] * 4, 115.0):
+        assert session.wait(layout, "default", scheduler, seconds=seconds).state == rec.QUEUED
+    assert clock.now == pytest.approx(600, abs=1)
+    assert 10 <= len(scheduler.asked) <= 20
+
+
+def test_a_start_after_hours_in_the_queue_is_seen_at_once(
+    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = requeued
+    path, clock = layout.session("default").record, Clock()
+    queued = replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7")
+    rec.write(path, queued)
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting, "age_seconds", lambda path: 7200.0)
+    clock.at[50.0] = lambda: rec.write(path, replace(queued, state=rec.READY))
+    scheduler.known = Job("7", RUNNING)
+    assert session.wait(layout, "default", scheduler, seconds=120).state == rec.READY
+    assert 50 <= clock.now < 51
