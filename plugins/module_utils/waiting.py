@@ -18,13 +18,13 @@ _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 2.0
 _ENDING_SECONDS, _REQUEUE_SECONDS, _ENDING_PAUSE_SECONDS = 10.0, 45.0, 0.3
 """How long a job may end for: one that was told to, or killed, may be about to be put back into the queue."""
-_SOONEST_SECONDS, _SELDOM_SECONDS, _UNKNOWN_SECONDS = 0.3, 60.0, 5.0
+_SOONEST_SECONDS, _SELDOM_SECONDS, _UNKNOWN_SECONDS = 0.3, 40.0, 5.0
 
 
 def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> View:
     """Watch the session until it is ready or over, or has been in a new state for a moment, or ``seconds`` are over.
 
-    The record is read ten times a second; the scheduler is asked ever more seldom, down to once a minute, counted from
+    The record is read ten times a second; the scheduler is asked ever more seldom, down to once in 40 s, counted from
     when the session last changed, so also by those who wait in several turns.
     A job that can never start is cancelled, and its session ended with the scheduler's own reason.
     """
@@ -58,7 +58,7 @@ def _past_ending(layout: Layout, name: str, scheduler: Scheduler, current: View)
 def _pause(path: str, current: View) -> float:
     """A scheduler that could not be asked is asked again sooner."""
     longest = _UNKNOWN_SECONDS if current.state == rec.UNKNOWN else _SELDOM_SECONDS
-    return min(longest, max(_SOONEST_SECONDS, 2 * (age_seconds(path) or 0.0)))
+    return min(longest, max(_SOONEST_SECONDS, 3 * (age_seconds(path) or 0.0)))
 
 
 def _watch(path: str, *, until: float) -> bool:
