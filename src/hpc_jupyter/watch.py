@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
@@ -21,8 +21,11 @@ _PATIENCE_SECONDS = 2.0
 class Watcher:
     """Shows a session's states as they come, and the names of tasks that take their time."""
 
-    def __init__(self, progress: Progress, *, show_tasks: bool = False) -> None:
+    def __init__(
+        self, progress: Progress, *, show_tasks: bool = False, also: Callable[[Step], None] = lambda _step: None
+    ) -> None:
         self._progress = progress
+        self._also = also
         self._show_tasks = show_tasks
         self._task = ""
         self._since = 0.0
@@ -30,6 +33,7 @@ class Watcher:
 
     def __call__(self, step: Step) -> None:
         """Take one step in."""
+        self._also(step)
         if step.kind == "tick":
             self._tick()
         elif step.kind == "start":
@@ -59,13 +63,15 @@ def play(
     *,
     secrets: Mapping[str, str] | None = None,
     show_tasks: bool = False,
+    also: Callable[[Step], None] = lambda _step: None,
 ) -> HostResult:
     """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed.
 
+    ``also`` sees every step, too.
     What killed runs have left goes first; ``status`` and ``clean --dry-run``, which only look, run theirs without that.
     """
     clean_up_after_the_dead()
-    watcher = Watcher(context.progress, show_tasks=show_tasks)
+    watcher = Watcher(context.progress, show_tasks=show_tasks, also=also)
     wanted = Play(
         playbook,
         inventory=context.accounts.sources,

@@ -11,7 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import LOOPBACK
 
 from hpc_jupyter import background, browser, explained, render
-from hpc_jupyter.access import Access
+from hpc_jupyter.access import Access, Attached
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.countdown import Countdown
@@ -38,9 +38,11 @@ def check(cluster: Cluster, connection: Connection) -> None:
         )
 
 
-def link(context: Context, connector: Connector, connection: Connection) -> Link:
+def link(
+    context: Context, connector: Connector, connection: Connection, *, attached: Attached | None = None
+) -> Link:
     """A proven connection to a session that is ready: held by this process, by one in the background, or by none."""
-    attached = connector.attach()
+    attached = attached or connector.attach()
     try:
         with connector.believing_the_scheduler():
             if connection.detach and not connector.access.cluster.local:

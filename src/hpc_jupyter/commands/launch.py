@@ -13,6 +13,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 from hpc_jupyter import options
 from hpc_jupyter.access import needs_setup
 from hpc_jupyter.account import ANYWAY, is_true
+from hpc_jupyter.ahead import Ahead
 from hpc_jupyter.commands import connect, setup
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
@@ -52,12 +53,12 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
         set_up(context, name, installed)
     connector.store.note(wanted.session)  # from now on there may be a job, though nobody may see it start
     context.progress.now(f"Looking for session {wanted.session} of {name}")
-    result = play(
-        context, "hpc.jupyter.launch", name, {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
-    )
+    ahead = Ahead(connector)
+    variables = {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
+    result = play(context, "hpc.jupyter.launch", name, variables, also=ahead.see)
     _check(context, result, wanted.session)
     try:
-        return connect.link(context, connector, wanted.connection)
+        return connect.link(context, connector, wanted.connection, attached=ahead.result())
     except Waiting:
         if result.session["state"] != rec.UNKNOWN:
             raise
