@@ -11,11 +11,13 @@ import os
 import ssl
 import stat
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Callable, Iterator, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import make_private_directory, write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
 
 _SETTINGS = """
@@ -32,6 +34,8 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 """
 """A file and not options, which older releases of openssl lack."""
+_RENEWAL_SECONDS, _PAUSE_SECONDS = 0.5, 0.05
+"""One file is replaced after the other: whoever comes in between sees two that do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,41 @@ def install(pair: Pair, signed: str) -> None:
             raise HpcJupyterError("the certificate is not for the key that was made for it; run it again")
         os.replace(pair.next_key, pair.key)
         os.replace(new.certificate, pair.certificate)
+
+
+def copied(directory: str, fingerprint: str) -> Pair:
+    """The copy in ``directory`` of the pair whose certificate has this fingerprint."""
+    return Pair(os.path.join(directory, fingerprint))
+
+
+def copy(pair: Pair, directory: str) -> str:
+    """Copy the pair to where ``copied`` finds it, and give its fingerprint.
+
+    Raises ``OSError`` or ``ValueError`` where there is none whose parts belong together.
+    """
+    make_private_directory(directory)
+    deadline = time.monotonic() + _RENEWAL_SECONDS
+    while True:
+        try:
+            return _copy(pair, directory)
+        except ssl.SSLError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _copy(pair: Pair, directory: str) -> str:
+    with _scratch(Pair(directory)) as new:
+        for source, target in ((pair.certificate, new.certificate), (pair.key, new.key)):
+            with open(source, "rb") as stream:
+                write_private(target, stream.read())
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(new.certificate, new.key)
+        found = fingerprint(new)
+        kept = copied(directory, found)
+        make_private_directory(kept.directory)
+        os.replace(new.key, kept.key)
+        os.replace(new.certificate, kept.certificate)
+    return found
 
 
 def text(pair: Pair) -> str:

@@ -48,6 +48,11 @@ class NodeDirectory:
         """Of ``JUPYTER_CONFIG_PATH``: defaults of JupyterLab that the person's own settings win over."""
         return os.path.join(self.path, "c")
 
+    @property
+    def certificates(self) -> str:
+        """Copies of the account's certificate and its key, one for each that the session has had."""
+        return os.path.join(self.path, "t")
+
     def remove(self) -> None:
         """Take it away, whatever is left in it."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -114,7 +114,7 @@ class Offered:
         login = [landing.host, *landing.addresses] if landing else [self._record.login_host]
         return offering.listening(
             offer, socket_path=self._place.directory.socket, tls=self._place.request.tls, pair=self._place.pair,
-            login=login, by_port=by_port,
+            copies=self._place.directory.certificates, login=login, by_port=by_port,
         )
 
     def _listen(self, needed: Listening) -> None:
@@ -122,7 +122,7 @@ class Offered:
         server = self.server
         if server is None:
             self._start(needed)
-        elif server.listening != needed:
+        elif not server.listening.serves(needed):
             if server.in_use():
                 raise CannotOffer(
                     f"session {self._record.session} is in use: to offer it another way would restart Jupyter and end "

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import certificate, node
@@ -27,13 +26,18 @@ class CannotOffer(HpcJupyterError):
 class Listening:
     """What Jupyter listens on: the ``socket``, or a port of ``address``; https with ``tls_sha256``.
 
-    ``port`` is 0 for any that is free; a server that listens on another one offers the same.
+    ``port`` is 0 for any that is free.
     """
 
     socket: str = ""
     address: str = ""
     tls_sha256: str = ""
-    port: int = field(default=0, compare=False)
+    port: int = 0
+
+    def serves(self, needed: Listening) -> bool:
+        """Whether a server that listens so offers what is needed: the port and which certificate do not matter."""
+        wanted = (needed.socket, needed.address, bool(needed.tls_sha256))
+        return (self.socket, self.address, bool(self.tls_sha256)) == wanted
 
 
 def wants_tls(offer: str, tls: str, *, by_port: bool = False) -> bool:
@@ -42,19 +46,23 @@ def wants_tls(offer: str, tls: str, *, by_port: bool = False) -> bool:
 
 
 def listening(
-    offer: str, *, socket_path: str, tls: str, pair: certificate.Pair, login: Sequence[str], by_port: bool = False
+    offer: str, *, socket_path: str, tls: str, pair: certificate.Pair, copies: str, login: Sequence[str],
+    by_port: bool = False,
 ) -> Listening:
     """What ``offer`` needs; raises ``CannotOffer`` where this node cannot."""
-    fingerprint = usable(pair) if wants_tls(offer, tls, by_port=by_port) else ""
+    fingerprint = usable(pair, copies=copies) if wants_tls(offer, tls, by_port=by_port) else ""
     if offer in ("socket", "reverse"):
         return Listening(socket=socket_path, tls_sha256=fingerprint)
     return Listening(address=LOOPBACK if offer == "loopback" else node_address(login), tls_sha256=fingerprint)
 
 
-def usable(pair: certificate.Pair) -> str:
-    """The fingerprint of the account's certificate, once it is known to go with its key; raises ``CannotOffer``."""
+def usable(pair: certificate.Pair, *, copies: str) -> str:
+    """The fingerprint of the account's certificate, once there is a sound copy of it; raises ``CannotOffer``.
+
+    Jupyter reads certificate and key anew for every connection, and the account's may be renewed meanwhile.
+    """
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair.certificate, pair.key)
+        fingerprint = certificate.copy(pair, copies)
     except (OSError, ValueError) as error:
         raise CannotOffer(
             f"no certificate to speak https with: {pair.certificate}: {getattr(error, 'strerror', '') or error}. "
@@ -66,7 +74,7 @@ def usable(pair: certificate.Pair) -> str:
             f"no certificate to speak https with: {pair.directory}: {danger}. "
             "Have a new one made: run the playbook hpc.jupyter.certificates, or hpc-jupyter setup"
         )
-    return certificate.fingerprint(pair)
+    return fingerprint
 
 
 def node_address(login: Sequence[str]) -> str:

@@ -139,7 +139,7 @@ class Server:
 
 def _start(place: Place, listening: Listening, *, token: str) -> LoggedChild:
     _forget_former(place.directory)
-    tls = bool(listening.tls_sha256)
+    tls, pair = bool(listening.tls_sha256), certificate.copied(place.directory.certificates, listening.tls_sha256)
     start = jupyter.Start(
         python=sys.executable,
         directory=_start_directory(place.request),
@@ -148,8 +148,8 @@ def _start(place: Place, listening: Listening, *, token: str) -> LoggedChild:
         socket=listening.socket,
         address=listening.address,
         port=listening.port,
-        certificate=place.pair.certificate if tls else "",
-        key=place.pair.key if tls else "",
+        certificate=pair.certificate if tls else "",
+        key=pair.key if tls else "",
         idle_seconds=place.request.idle_seconds,
         allow_root=os.geteuid() == 0,
         interface=place.request.interface,

@@ -193,7 +193,7 @@ def pair(tmp_path: Path) -> Pair:
     """An account's key and certificate, which are good."""
     made = Pair(str(tmp_path))
     certificate.make(made, days=90)
-    assert offering.usable(made) == certificate.fingerprint(made)
+    assert offering.usable(made, copies=str(tmp_path / "copies")) == certificate.fingerprint(made)
     return made
 
 
@@ -225,17 +225,18 @@ _FAULTS: list[tuple[Callable[[Pair], None], str, str]] = [
 @pytest.mark.rows("B63")
 @pytest.mark.parametrize(("spoil", "refused", "why"), _FAULTS, ids=["ended", "key", "mode", "no key", "no certificate"])
 def test_no_session_uses_what_is_wrong_and_setup_makes_it_good(
-    pair: Pair, spoil: Callable[[Pair], None], refused: str, why: str
+    pair: Pair, spoil: Callable[[Pair], None], refused: str, why: str, tmp_path: Path
 ) -> None:
+    copies = str(tmp_path / "copies")
     spoil(pair)
     with pytest.raises(offering.CannotOffer) as caught:
-        offering.usable(pair)
+        offering.usable(pair, copies=copies)
     assert str(caught.value).startswith(f"no certificate to speak https with: {pair.directory}")
     assert refused in str(caught.value)
     assert "run the playbook hpc.jupyter." in str(caught.value)
     assert certificate.problem(pair, renew_days=30) == why
     certificate.make(pair, days=90)
-    assert offering.usable(pair)
+    assert offering.usable(pair, copies=copies)
 
 
 @pytest.fixture

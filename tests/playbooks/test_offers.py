@@ -109,7 +109,7 @@ def test_an_offer_that_the_node_cannot_make_leaves_a_socket_and_says_why(site: S
 
 
 @pytest.mark.rows("T5")
-def test_tls_always_is_on_the_socket_too(site: Site) -> None:
+def test_tls_always_is_on_the_socket_too_and_a_running_server_keeps_its_certificate(site: Site) -> None:
     pin = site.certificate()
     site.intend(tls="always")
     site.job()
@@ -121,6 +121,12 @@ def test_tls_always_is_on_the_socket_too(site: Site) -> None:
     with pytest.raises((OSError, http.client.HTTPException)):
         probe.get(replace(site.target(), tls_sha256=""), "api/status")
     assert site.command("url").stdout.startswith("https://127.0.0.1:8888/")
+    renewed = site.certificate()
+    assert probe.get(site.target(), "api/status", token=site.token()).status == 200
+    assert site.record().tls_sha256 == pin != renewed
+    assert site.command("restart").returncode == 0
+    assert site.record().tls_sha256 == renewed
+    assert probe.get(site.target(), "api/status", token=site.token()).status == 200
 
 
 def test_a_session_nobody_uses_is_offered_another_way_in_its_job_and_back(site: Site) -> None:

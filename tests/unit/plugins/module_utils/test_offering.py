@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,8 @@ def test_tls_is_where_a_port_of_the_cluster_is_in_the_way(offer: str, by_port: b
 
 def _listening(offer: str, tls: str, place: Path) -> offering.Listening:
     pair = certificate.Pair(str(place))
-    return offering.listening(offer, socket_path="/tmp/s", tls=tls, pair=pair, login=["login1"])
+    copies = str(place / "copies")
+    return offering.listening(offer, socket_path="/tmp/s", tls=tls, pair=pair, copies=copies, login=["login1"])
 
 
 def test_what_each_offer_listens_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +57,33 @@ def test_a_certificate_that_is_missing_or_damaged_says_what_to_do(tmp_path: Path
     (tmp_path / "key.pem").write_text("torn")
     with pytest.raises(offering.CannotOffer, match=r"^no certificate to speak https with: "):
         _listening("socket", "always", tmp_path)
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_a_copy_is_served_that_no_renewal_changes(tmp_path: Path) -> None:
+    pair = certificate.Pair(str(tmp_path))
+    certificate.make(pair, days=30)
+    first = _listening("socket", "always", tmp_path)
+    copy = certificate.copied(str(tmp_path / "copies"), first.tls_sha256)
+    text = certificate.text(copy)
+    assert (text, os.stat(copy.key).st_mode & 0o777) == (certificate.text(pair), 0o600)
+    certificate.make(pair, days=30)
+    second = _listening("socket", "always", tmp_path)
+    assert (second.tls_sha256 != first.tls_sha256, first.serves(second)) == (True, True)
+    assert not first.serves(_listening("socket", "auto", tmp_path))
+    assert certificate.text(copy) == text
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_whoever_comes_while_the_files_are_replaced_waits_for_the_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, former = certificate.Pair(str(tmp_path / "now")), certificate.Pair(str(tmp_path / "former"))
+    for each in (pair, former):
+        os.mkdir(each.directory)
+        certificate.make(each, days=30)
+    os.rename(pair.certificate, tmp_path / "next.pem")
+    shutil.copy(former.certificate, pair.certificate)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: os.replace(tmp_path / "next.pem", pair.certificate))
+    assert certificate.copy(pair, str(tmp_path / "copies")) == certificate.fingerprint(pair)
