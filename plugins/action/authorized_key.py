@@ -32,6 +32,7 @@ class ActionModule(AccountAction):
         "key": {"type": "str", "default": "", "no_log": False},
         "further": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "leaving": {"type": "list", "elements": "str", "default": []},
+        "way_back": {"type": "bool", "default": False},
     }
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +41,7 @@ class ActionModule(AccountAction):
             return {"asking": [], "notes": []}
         files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
+        self._also = f"hpc-jupyter-reverse-{cluster.name}" if verb == "remove" and arguments["way_back"] else ""
         way, further = hops(cluster), [public_part(key) for key in arguments["further"]]
         of_account, gateways = [public, *further], list(range(len(cluster.gateways)))
         staying: dict[int, list[str]] = {}
@@ -68,7 +70,7 @@ class ActionModule(AccountAction):
     def _on_account(self, cluster: Cluster, files: Files, verb: str, public: str) -> bool:
         if verb == "add" and not public:  # the key would be made first, which a check does not
             return True
-        answer = run_remote(cluster, files, self._argv(verb, public, cluster))
+        answer = run_remote(cluster, files, self._argv(verb, public))
         where = f"{cluster.name}: login host {cluster.login_hosts[0]}"
         return self._would(verb, shell.parse(answer.stdout, where=where))
 
@@ -79,15 +81,14 @@ class ActionModule(AccountAction):
         batch = shell.Asked(files.batch_config, {})
         if verb == "add" and not (key and self._task.check_mode) and _lets_in(cluster, index, batch, key, public):
             return False
-        said = shell.on_gateway(cluster, self._argv(verb, public, cluster), index=index, asked=asked)
+        said = shell.on_gateway(cluster, self._argv(verb, public), index=index, asked=asked)
         try:
             return self._would(verb, shell.parse(said, where=cluster.gateways[index].host))
         except shell.KeyProblem:
             return False
 
-    def _argv(self, verb: str, public: str, cluster: Cluster) -> list[str]:
-        also = f"hpc-jupyter-reverse-{cluster.name}" if verb == "remove" else ""
-        return shell.arguments("look" if self._task.check_mode else verb, public, also=also)
+    def _argv(self, verb: str, public: str) -> list[str]:
+        return shell.arguments("look" if self._task.check_mode else verb, public, also=self._also)
 
     def _would(self, verb: str, answer: shell.Answer) -> bool:
         if not self._task.check_mode:

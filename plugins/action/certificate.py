@@ -15,6 +15,7 @@ class ActionModule(Provider):
 
     _arguments: ClassVar[dict[str, Any]] = {
         "root": {"type": "str", "required": True},
+        "renew": {"type": "bool", "default": False},
         "days": {"type": "int", "default": 365},
         "authority": {"type": "str", "default": ""},
     }

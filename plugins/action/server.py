@@ -31,13 +31,14 @@ class ActionModule(Provider):
         "idle_limit_seconds": {"type": "int", "default": 86400},
         "reverse_key": {"type": "str", "default": "absent"},
         "job": {"type": "str", "required": True},
+        "renew": {"type": "bool", "default": False},
         "days": {"type": "int", "default": 365},
         "authority": {"type": "str", "default": ""},
     }
 
     _passed = (
         "root", "allow_root", "account", "cluster", "scheduler", "detach", "site", "tls", "idle_limit_seconds",
-        "reverse_key", "job", "days",
+        "reverse_key", "job", "renew", "days",
     )  # fmt: skip
 
     def _wanted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

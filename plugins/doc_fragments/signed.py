@@ -10,6 +10,12 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  renew:
+    description:
+      - Whether a key and certificate that are good are made anew as well; of M(hpc.jupyter.server), also the key of the
+        way back. Sessions that run go on with theirs.
+    type: bool
+    default: false
   days:
     description:
       - How long a new certificate is good, from 1 to 3650 days. One of the authority's is good for 397 days at most, as

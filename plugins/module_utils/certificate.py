@@ -34,6 +34,8 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 """
 """A file and not options, which older releases of openssl lack."""
+ASKED_FOR = "a new one is asked for"
+"""Why a pair that is good is made anew."""
 _RENEWAL_SECONDS, _PAUSE_SECONDS = 0.5, 0.05
 """One file is replaced after the other: whoever comes in between sees two that do not belong together."""
 

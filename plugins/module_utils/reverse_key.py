@@ -11,6 +11,7 @@ import re
 import stat
 import tempfile
 from functools import partial
+from typing import Callable
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import authorized_keys
 from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
@@ -27,7 +28,11 @@ _ALLOWED = 'restrict,port-forwarding,permitopen="127.0.0.1:1",command="exit 1"'
 
 def line(public: str, *, cluster: str) -> str:
     """The line of ``authorized_keys`` for ``public``, which is ``TYPE BASE64``."""
-    return f"{_ALLOWED} {public} hpc-jupyter-reverse-{cluster}"
+    return f"{_ALLOWED} {public} {_comment(cluster)}"
+
+
+def _comment(cluster: str) -> str:
+    return f"hpc-jupyter-reverse-{cluster}"
 
 
 def public_key(path: str) -> str:
@@ -42,17 +47,17 @@ def public_key(path: str) -> str:
     return found.group("key") if found and sound else ""
 
 
-def make(path: str, *, cluster: str) -> None:
+def _put(new: str, path: str) -> None:
+    """Put the pair at ``new`` into the place of the one at ``path``; a public key beside it is always its own."""
+    os.chmod(f"{new}.pub", 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path}.pub")
+    os.replace(new, path)
+    os.replace(f"{new}.pub", f"{path}.pub")
+
+
+def generate(path: str, *, comment: str) -> None:
     """Make a new pair at ``path``; the private key never leaves the account."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as scratch:
-        new = os.path.join(scratch, "key")
-        _generate(new, comment=f"hpc-jupyter-reverse-{cluster}")
-        os.chmod(f"{new}.pub", 0o600)
-        os.replace(f"{new}.pub", f"{path}.pub")
-        os.replace(new, path)
-
-
-def _generate(path: str, *, comment: str) -> None:
     words = ""
     for kind in _KINDS:
         try:
@@ -68,44 +73,70 @@ def _generate(path: str, *, comment: str) -> None:
     raise HpcJupyterError(f"the key of route reverse cannot be made: ssh-keygen: {words}")
 
 
-def plan(layout: Layout, *, cluster: str, present: bool) -> list[Change]:
-    """What makes the account have the key and its line in ``authorized_keys``, or neither."""
+def plan(layout: Layout, *, cluster: str, present: bool, renew: bool = False) -> list[Change]:
+    """What makes the account have the key and its line in ``authorized_keys``, or neither; a new key with ``renew``."""
     path = layout.reverse_key
     before = public_key(path)
     text = authorized_keys.read(authorized_keys.target()) if before or present else ""
-    if present and not before:
-        return [Change(authorized_keys.PATH, "", "# a new key\n", partial(_renew, path, cluster))]
-    wanted = line(before, cluster=cluster) if present else ""
-    new = _text(text, before, wanted)
+    if present and (renew or not before):
+        former = _others(text, _without_ours(text, cluster))
+        return [Change(authorized_keys.PATH, former, "# a new key\n", partial(_renew, path, cluster))]
+    if present:
+        edit = partial(authorized_keys.with_line, line=line(before, cluster=cluster))
+    else:
+        edit = partial(_without, public=before, cluster=cluster)
+    new = edit(text)
     if new == text and (present or not os.path.lexists(path)):
         return []
-    make = partial(_replace, path, before, wanted)
+    make = partial(_edit if present else partial(_remove, path), edit)
     return [Change(authorized_keys.PATH, _others(text, new), _others(new, text), make)]
 
 
 def _renew(path: str, cluster: str) -> None:
-    make(path, cluster=cluster)
-    _replace(path, "", line(public_key(path), cluster=cluster))
+    """The new key is let in before it is in its place, and the former one as long as that is there.
+
+    So whoever is about to make the way back with what is at ``path`` gets in, also if this ends in between.
+    """
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as scratch:
+        new = os.path.join(scratch, "key")
+        generate(new, comment=_comment(cluster))
+        wanted = line(public_key(new), cluster=cluster)
+        _edit(partial(authorized_keys.with_line, line=wanted))
+        _put(new, path)
+    _edit(partial(_without_ours, cluster=cluster, but=wanted))
 
 
-def _replace(path: str, before: str, wanted: str) -> None:
-    """Have the line ``wanted`` in the file, and no other one for the key ``before``; without a line, no key either."""
-    keys = authorized_keys.target()
-    with authorized_keys.held():
-        text = authorized_keys.read(keys)
-        new = _text(text, before, wanted)
-        if new != text:
-            authorized_keys.write(keys, new)
-    for name in () if wanted else (path, f"{path}.pub"):
+def _remove(path: str, edit: Callable[[str], str]) -> None:
+    _edit(edit)
+    for name in (path, f"{path}.pub"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
 
 
-def _text(text: str, before: str, wanted: str) -> str:
-    kept = authorized_keys.without_key(text, before.partition(" ")[2]) if not wanted or before not in wanted else text
-    return authorized_keys.with_line(kept, wanted) if wanted else kept
+def _edit(edit: Callable[[str], str]) -> None:
+    """Change ``authorized_keys``, while nobody else of ours does."""
+    keys = authorized_keys.target()
+    with authorized_keys.held():
+        text = authorized_keys.read(keys)
+        new = edit(text)
+        if new != text:
+            authorized_keys.write(keys, new)
+
+
+def _without(text: str, *, public: str, cluster: str) -> str:
+    return _without_ours(authorized_keys.without_key(text, public.partition(" ")[2]), cluster)
+
+
+def _without_ours(text: str, cluster: str, *, but: str = "") -> str:
+    """``text`` without the lines of this cluster's key, present or former, ``but`` one."""
+    lines = text.splitlines(keepends=True)
+    return "".join(each for each in lines if not _is_ours(each.rstrip("\n"), cluster, but))
+
+
+def _is_ours(each: str, cluster: str, but: str) -> bool:
+    return each != but and each.startswith(f"{_ALLOWED} ") and each.endswith(f" {_comment(cluster)}")
 
 
 def _others(text: str, other: str) -> str:
     """The lines of ``text`` that ``other`` has not."""
-    return "".join(f"{line}\n" for line in text.splitlines() if line not in other.splitlines())
+    return "".join(f"{each}\n" for each in text.splitlines() if each not in other.splitlines())

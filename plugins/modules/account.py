@@ -95,15 +95,21 @@ options:
     type: str
     choices: ["", needed, wanted, absent]
     default: ""
+  renew:
+    description:
+      - Has a new key take the place of the one of O(reverse_key) although that is good. It is let in first, and the
+        former one's line is removed last.
+    type: bool
+    default: false
   certificate:
     description:
       - With V(look), only says what is there. With V(sign), a certificate is made that the new key itself has signed,
-        unless the one there is good.
+        unless the one there is good; with V(anew), also then.
       - With V(request), makes a new key beside the one in use, and a request for its certificate. With V(install), puts
         O(certificate_pem) and that key in place.
       - If empty, it stays as it is.
     type: str
-    choices: ["", look, sign, request, install]
+    choices: ["", look, sign, anew, request, install]
     default: ""
   certificate_pem:
     description: The certificate to install.
@@ -155,6 +161,11 @@ problem:
   returned: when O(certificate) is given
   type: str
   sample: there is no key.pem
+renewed:
+  description: What is another one than before, of C(certificate), C(reverse_key) and C(password), which is its hash.
+  returned: when O(state=present)
+  type: list
+  elements: str
 request:
   description: The request for a certificate, as PEM.
   returned: with O(certificate=request)
@@ -200,7 +211,8 @@ ARGUMENTS = {
     "program": {"type": "str", "default": "", "no_log": True},
     "link": {"type": "path", "default": ""},
     "reverse_key": {"type": "str", "choices": ["", "needed", "wanted", "absent"], "default": ""},
-    "certificate": {"type": "str", "choices": ["", "look", "sign", "request", "install"], "default": ""},
+    "renew": {"type": "bool", "default": False},
+    "certificate": {"type": "str", "choices": ["", "look", "sign", "anew", "request", "install"], "default": ""},
     "certificate_pem": {"type": "str", "default": ""},
     "days": {"type": "int", "default": 365},
     "renew_days": {"type": "int"},
@@ -230,25 +242,27 @@ def _provide(module: AnsibleModule, layout: Layout) -> dict[str, Any]:
     _check(module, layout, probe=not look)
     command = program.plan(layout.command, sha256=params["program_sha256"], packed=params["program"])
     result: dict[str, Any] = {"root": layout.root, "program": bool(params["program_sha256"] and command)}
+    certified = _certificate(params, layout, result)
     planned = [
         *(account.directories(layout, sessions=True) if params["sessions"] else ()),
         *(changes.file(layout.job_script, params["job"], bits=0o700) if params["job"] else ()),
         *(command if result["program"] else ()),
         *(program.link(params["link"], layout.command) if params["link"] else ()),
-        *_certificate(params, layout, result),
+        *certified,
     ]
     if not look:
         changes.apply(planned)
-    planned += _reverse_key(module, layout, look=look)
-    last = [
-        *(changes.file(layout.server_config, params["config"], secret=True) if params["config"] else ()),
-        *(account.facts_file(layout, _facts(params)) if params["account"] else ()),
-    ]
+    way_back = _reverse_key(module, layout, look=look)
+    config = changes.file(layout.server_config, params["config"], secret=True) if params["config"] else []
+    hashed = bool(config) and "hashed_password" in changes.text(layout.server_config) + params["config"]
+    last = [*config, *(account.facts_file(layout, _facts(params)) if params["account"] else ())]
     if look:
         result["config"] = told_hash.told(layout.server_config)
     else:
         changes.apply(last)
-    planned += last
+    renewed = {"certificate": certified, "reverse_key": way_back, "password": hashed}
+    result["renewed"] = [name for name, found in renewed.items() if found]
+    planned += way_back + last
     return {**result, **_seen(params, layout), "changed": bool(planned), "diff": changes.diff(planned)}
 
 
@@ -282,10 +296,11 @@ def _seen(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
 def _certificate(params: dict[str, Any], layout: Layout, result: dict[str, Any]) -> list[Change]:
     step, days, pair = params["certificate"], params["days"], certificate.Pair(layout.server)
     before = certificate.fingerprint(pair)
-    if step in ("look", "sign"):
+    if step in ("look", "sign", "anew"):
         problem = result["problem"] = certificate.problem(pair, renew_days=_renew_days(params))
+        why = problem or (certificate.ASKED_FOR if step == "anew" else "")
         make = partial(certificate.make, pair, days=days)
-        return [certificate.change(pair, before, problem, make)] if step == "sign" and problem else []
+        return [certificate.change(pair, before, why, make)] if step != "look" and why else []
     if step == "request":
         return [Change(pair.next_key, "", "# a new key\n", lambda: result.update(request=certificate.request(pair)))]
     make = partial(certificate.install, pair, params["certificate_pem"])
@@ -303,7 +318,9 @@ def _reverse_key(module: AnsibleModule, layout: Layout, *, look: bool) -> list[C
     if not wanted:
         return []
     try:
-        planned = reverse_key.plan(layout, cluster=module.params["cluster"], present=wanted != "absent")
+        planned = reverse_key.plan(
+            layout, cluster=module.params["cluster"], present=wanted != "absent", renew=module.params["renew"]
+        )
         if not look:
             changes.apply(planned)
     except (HpcJupyterError, OSError) as error:

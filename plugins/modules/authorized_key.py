@@ -52,6 +52,12 @@ options:
     type: list
     elements: str
     default: []
+  way_back:
+    description:
+      - With O(state=absent), whether the line of the key goes as well with which the account's nodes make the way back.
+        Sessions that run may need it.
+    type: bool
+    default: false
   leaving:
     description:
       - With O(state=absent), accounts that are being removed as well. Where another account that was set up on this

@@ -47,6 +47,11 @@ fingerprint:
   returned: success
   type: str
   sample: 3f1c0ad1
+renewed:
+  description: What is another one than before, of C(certificate), C(reverse_key) and C(password), which is its hash.
+  returned: success
+  type: list
+  elements: str
 note:
   description: Why there is no certificate of the authority's, although there is an authority; else empty.
   returned: success

@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.certificate import ASKED_FOR
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authority, packing
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.authority import Authority, Signer
 
 _MODULE = "hpc.jupyter.account"
 _PASSPHRASE = "jupyter_server_authority_passphrase"  # noqa: S105 - the name of a variable
-_TOLD = ("changed", "root", "diff", "warnings")
+_TOLD = ("changed", "root", "diff", "warnings", "renewed")
 _LAST_DAYS = 1
 """Whoever lacks the passphrase keeps the authority's certificate until then: a self-signed one would be worse."""
 
@@ -72,7 +73,7 @@ class Provider(ActionBase):  # type: ignore[misc]  # ansible carries no types
         # How near its end may be is for the lab to say.
         seen = self._on_account({**wanted, "look": True, **({"renew_days": 0} if lab else {})})
         more = self._found_out(seen)
-        decided = self._decide(lab, arguments["days"], seen) if certified else _AS_IT_IS
+        decided = self._decide(lab, arguments, seen) if certified else _AS_IT_IS
         done = seen
         if decided.signer:
             done = self._signed({**wanted, **more}, decided, decided.signer)
@@ -86,30 +87,35 @@ class Provider(ActionBase):  # type: ignore[misc]  # ansible carries no types
         sources = self._variables.get("ansible_inventory_sources") or ()
         return authority.read(authority.Place(os.path.expanduser(arguments["authority"]) or authority.beside(sources)))
 
-    def _decide(self, lab: Authority | None, days: int, seen: Mapping[str, Any]) -> Decision:
-        pem = seen["certificate"]["certificate"]
+    def _decide(self, lab: Authority | None, arguments: Mapping[str, Any], seen: Mapping[str, Any]) -> Decision:
+        pem, asked = seen["certificate"]["certificate"], ASKED_FOR if arguments["renew"] else ""
+        alone = {"certificate": "anew" if asked else "sign"}
         if lab is None:
-            return Decision({"certificate": "sign"}) if seen["problem"] else _AS_IT_IS
-        problem = seen["problem"] or lab.problem(pem, renew_days=authority.renew_days(days))
+            return Decision(alone) if seen["problem"] or asked else _AS_IT_IS
+        days = authority.renew_days(arguments["days"])
+        problem = seen["problem"] or lab.problem(pem, renew_days=days) or asked
         if not problem:
             return _AS_IT_IS
         passphrase = str(self._variable(_PASSPHRASE))
         obstacle = lab.obstacle(passphrase=bool(passphrase))
         if obstacle:
-            return _without_authority(lab, pem, f"{problem}, and {obstacle}")
+            return _without_authority(lab, pem, alone, f"{problem}, and {obstacle}")
         return Decision({}, signer=lab.signer(passphrase), problem=problem)
 
     def _signed(self, wanted: Mapping[str, Any], decided: Decision, signer: Signer) -> dict[str, Any]:
         """The account says that it is set up only once its certificate is there."""
         if self._task.check_mode:
             seen = self._on_account(wanted)
-            return {**seen, "changed": True, "diff": [*seen["diff"], _diff(seen, "(new)", decided.problem)]}
+            renewed = [*seen["renewed"], "certificate"]
+            diff = [*seen["diff"], _diff(seen, "(new)", decided.problem)]
+            return {**seen, "changed": True, "renewed": renewed, "diff": diff}
         asked = self._on_account({**wanted, "account": "", "certificate": "request"})
         pem = signer.sign(asked["request"], days=wanted["days"])
-        done = self._on_account({**wanted, "certificate": "install", "certificate_pem": pem})
+        done = self._on_account({**wanted, "renew": False, "certificate": "install", "certificate_pem": pem})
         shown = _diff(asked, done["certificate"]["fingerprint"], decided.problem)
         others = [each for each in (*asked["diff"], *done["diff"]) if "pem" not in each["after_header"]]
-        return {**done, "changed": True, "diff": [*others, shown]}
+        renewed = sorted({*asked["renewed"], *done["renewed"]})
+        return {**done, "changed": True, "renewed": renewed, "diff": [*others, shown]}
 
     def _variable(self, name: str) -> Any:
         """A variable that must not be an argument, since it is a secret; empty if it is not set."""
@@ -125,11 +131,11 @@ class Provider(ActionBase):  # type: ignore[misc]  # ansible carries no types
         return answer
 
 
-def _without_authority(lab: Authority, pem: str, problem: str) -> Decision:
-    more = {"renew_days": _LAST_DAYS} if lab.vouches(pem) else {}
-    note = f"No certificate of the lab's authority: {problem}"
-    wants = not lab.obstacle(passphrase=True)
-    return Decision({"certificate": "sign", **more}, note=note, wants_passphrase=wants)
+def _without_authority(lab: Authority, pem: str, alone: Mapping[str, Any], problem: str) -> Decision:
+    vouched = lab.vouches(pem)
+    parameters = {"certificate": "sign", "renew_days": _LAST_DAYS} if vouched else alone
+    note = f"No {'new ' if vouched else ''}certificate of the lab's authority: {problem}"
+    return Decision(parameters, note=note, wants_passphrase=not lab.obstacle(passphrase=True))
 
 
 def _diff(seen: Mapping[str, Any], after: str, problem: str) -> dict[str, str]:

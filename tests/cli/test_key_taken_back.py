@@ -17,7 +17,8 @@ CLUSTER = Cluster(
     name="cori", account="alice@cori", user="alice", login_hosts=("cori.example.org",), scheduler="slurm",
     gateways=(Gateway("gate.example.org", "admin"), Gateway("inner.example.org", "admin")),
 )
-ABOUT = {"public_key": KEY, "state": "absent", "gateways": True, "key": "", "further": [KEY], "leaving": ["bob@cori"]}
+ABOUT = {"public_key": KEY, "state": "absent", "gateways": True, "key": "", "further": [KEY], "leaving": ["bob@cori"],
+         "way_back": True}
 ACTION = "ansible_collections.hpc.jupyter.plugins.action.authorized_key"
 
 
@@ -56,3 +57,21 @@ def test_a_hop_that_another_account_needs_is_left_alone(
     assert asked == taken_from
     kind = {"gate.example.org": "gateway", "cori.example.org": "login host"}
     assert told["notes"] == [f"The key stays on {kind[host]} {host}: alice@hydra may log in with it" for host in needed]
+
+
+@pytest.mark.parametrize("way_back", [False, True])
+def test_the_way_back_of_sessions_that_run_is_left_alone_where_only_the_key_is_another(
+    monkeypatch: pytest.MonkeyPatch, way_back: bool
+) -> None:
+    also: list[str] = []
+
+    def on_account(_cluster: Cluster, _files: object, argv: list[str]) -> subprocess.CompletedProcess[str]:
+        also.append(argv[7])
+        return subprocess.CompletedProcess(argv, 0, "answer yes no no\n", "")
+
+    monkeypatch.setenv("XDG_STATE_HOME", "/tmp/none")
+    monkeypatch.setattr(f"{ACTION}.run_remote", on_account)
+    action: Any = ActionModule.__new__(ActionModule)
+    action._task, action._connection = SimpleNamespace(check_mode=False), SimpleNamespace(transport="local")
+    action._act(CLUSTER, {**ABOUT, "further": [], "gateways": False, "way_back": way_back})
+    assert also == ["hpc-jupyter-reverse-cori" if way_back else ""]

@@ -107,18 +107,25 @@ def _use(person: laptop.Laptop) -> None:
     person.lab.host("client").run(["rm", "-r", "kit"], user="alice")
 
 
+def _ways_back(person: laptop.Laptop) -> set[str]:
+    """The lines of the way back on her account."""
+    text = person.lab.host("login1").read("/home/alice/.ssh/authorized_keys")
+    return {line for line in text.splitlines() if line.endswith("hpc-jupyter-reverse-lab")}
+
+
 def _rotate(person: laptop.Laptop) -> None:
     """Another key, while a session runs: the old one is taken back, and its owner goes on."""
+    client, before = person.lab.host("client"), _ways_back(person)
     done = person.play("rotate", "-e", "jupyter_access_key=~/.ssh/next", *laptop.EXISTING)
-    assert "alice@lab  renewed  in /home/alice/.local/share/hpc-jupyter/lab" in done.stdout
-    client = person.lab.host("client")
+    renewed = "key that logs in, certificate, key of the way back"
+    assert f"alice@lab  renewed  {renewed}, in /home/alice/.local/share/hpc-jupyter/lab" in done.stdout
+    assert (len(before), len(_ways_back(person)), before & _ways_back(person)) == (1, 1, set())
     old, new = (client.read(f"/home/alice/.ssh/{name}.pub").split()[1] for name in ("id_ed25519", "next"))
     for host in ("gate", "login1"):
         text = person.lab.host(host).read("/home/alice/.ssh/authorized_keys")
         assert (text.count(old), text.count(new)) == (0, 1)
     _ssh(person, "-O", "exit", "lab")
     assert _ssh(person, "lab", "hostname") in ("login1", "login2")
-    assert laptop.changed(person.play("rotate", "-e", "jupyter_access_key=~/.ssh/next", *laptop.EXISTING)) == 0
     client.run(["sh", "-c", "rm ~/.ssh/id_ed25519 ~/.ssh/id_ed25519.pub"], user="alice")
 
 

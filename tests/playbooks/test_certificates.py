@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authority
 
 from tests import typist
-from tests.playbooks.plays import Home, Played
+from tests.playbooks.plays import NAME, Home, Played
 
 PASSPHRASE = "canary-Zq7 horse battery"
 WITH = {"jupyter_server_authority_passphrase": PASSPHRASE}
@@ -125,3 +125,23 @@ def test_how_long_a_certificate_can_be_good_is_checked_on_the_account(home: Home
     played = renew(home, "--check", jupyter_server_certificate_days=4000)
     assert played.code == 2
     assert "jupyter_server_certificate_days: 4000 is not between 1 and 3650" in played.out
+
+
+def test_rotation_makes_another_certificate_though_the_one_there_is_good(home: Home) -> None:
+    lab, anew = make_authority(home), {"jupyter_server_renew": True}
+    alone = {**anew, "jupyter_server_authority": "/none"}
+    show = f"cat {home.server}/cert.pem {home.server}/key.pem"
+    turns = home.in_turn("jupyter_server", WITH, {**WITH, **anew}, anew, alone, show=show)
+    shown = [turn.shown for turn in turns]
+    assert [(turn.changed > 0, lab.vouches(turn.shown)) for turn in turns] == [
+        (True, True), (True, True), (False, True), (True, False),
+    ]
+    bodies = [text.split("-----")[2::4] for text in shown]
+    assert len({*bodies[0], *bodies[1], *bodies[3]}) == 6
+    reason = "a new one is asked for, and its passphrase was not given"
+    assert (shown[2], f"No new certificate of the lab's authority: {reason}" in turns[2].out) == (shown[1], True)
+    listing = home.listing()
+    would = home.play("rotate.yml", "--check", jupyter_server_authority="/none")
+    assert f'"{NAME}  would be renewed  certificate, in {home.root}"' in would.out
+    assert (would.code, home.listing()) == (0, listing)
+

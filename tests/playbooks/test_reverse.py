@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, children, probe, record, reverse_key, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    asking,
+    authorized_keys,
+    changes,
+    children,
+    probe,
+    record,
+    reverse_key,
+    wishes,
+)
 
 from tests.jupyter_env import jupyter_python
 from tests.session_site import Site, wait_for
@@ -69,7 +78,7 @@ def _free_port() -> int:
 @pytest.fixture(name="site")
 def _site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path, jupyter_python())
-    reverse_key.make(made.layout.reverse_key, cluster="here")
+    reverse_key.generate(made.layout.reverse_key, comment="here")
     yield made
     made.close()
 
@@ -101,7 +110,9 @@ def _over(now: record.Record) -> probe.Target:
 
 
 @pytest.mark.rows("T22")
-def test_a_socket_on_the_login_host_leads_to_the_node_s_and_is_healed(site: Site, login: Login) -> None:
+def test_a_socket_on_the_login_host_leads_to_the_node_s_and_is_healed_with_the_key_that_there_is_now(
+    site: Site, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
     login.start()
     now = _launched(site, login)
     assert (now.offer, now.reason, now.login_port, now.tls_sha256) == ("reverse", "", 0, "")
@@ -110,6 +121,11 @@ def test_a_socket_on_the_login_host_leads_to_the_node_s_and_is_healed(site: Site
     assert probe.get(_over(now), "api/status").status == 403
     assert os.stat(now.login_socket).st_mode & 0o077 == 0
     login.stop()
+    keys = login.place / "authorized_keys"
+    former = keys.read_text()
+    monkeypatch.setattr(authorized_keys, "target", lambda: str(keys))
+    changes.apply(reverse_key.plan(site.layout, cluster="here", present=True, renew=True))
+    assert (len(keys.read_text().splitlines()), keys.read_text() != former) == (1, True)
     login.start()
     wait_for(lambda: site.record().login_socket != now.login_socket, seconds=30)
     assert _status(site, _over(site.record())) == 200

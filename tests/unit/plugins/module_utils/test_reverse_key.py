@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import authorized_keys, changes, reverse_key
@@ -13,9 +15,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 
 
-def _do(layout: Layout, *, present: bool = True) -> list[str]:
+def _do(layout: Layout, *, present: bool = True, renew: bool = False) -> list[str]:
     """What was done, as the diff shows it."""
-    planned = reverse_key.plan(layout, cluster="cori", present=present)
+    planned = reverse_key.plan(layout, cluster="cori", present=present, renew=renew)
     changes.apply(planned)
     return [f"{change.before}>{change.after}" for change in planned]
 
@@ -47,9 +49,59 @@ def test_a_key_that_others_could_read_is_made_anew(tmp_path: pathlib.Path, monke
     layout = Layout(str(tmp_path))
     _do(layout)
     before = (tmp_path / "reverse_key.pub").read_text()
+    former = (tmp_path / ".ssh" / "authorized_keys").read_text()
     (tmp_path / "reverse_key").chmod(0o644)
-    assert _do(layout) == ["># a new key\n"]
+    assert _do(layout) == [f"{former}># a new key\n"]
     assert (tmp_path / "reverse_key.pub").read_text() != before
+    assert _let_in(tmp_path) == [reverse_key.public_key(layout.reverse_key)]
+
+
+def _let_in(home: pathlib.Path) -> list[str]:
+    """The keys whose lines are ours."""
+    lines = (home / ".ssh" / "authorized_keys").read_text().splitlines()
+    return [" ".join(line.split()[-3:-1]) for line in lines if line.endswith("hpc-jupyter-reverse-cori")]
+
+
+def _private_of(path: str) -> str:
+    told = subprocess.run(["ssh-keygen", "-y", "-f", path], check=True, capture_output=True, text=True, timeout=20)
+    return " ".join(told.stdout.split()[:2])
+
+
+class _Killed(BaseException):
+    """What no code of ours sees coming."""
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_whoever_has_the_key_is_let_in_at_every_moment_of_its_renewal(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """And a renewal that was cut off is made good by the next one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layout, left = Layout(str(tmp_path)), [steps]
+    _do(layout)
+    first = reverse_key.public_key(layout.reverse_key)
+
+    replace = os.replace
+
+    def cut(source: str, target: str) -> None:
+        assert _private_of(layout.reverse_key) in _let_in(tmp_path)
+        if not left[0]:
+            raise _Killed
+        left[0] -= 1
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", cut)
+        if steps < 4:
+            with pytest.raises(_Killed):
+                _do(layout, renew=True)
+        else:
+            _do(layout, renew=True)
+    assert _private_of(layout.reverse_key) in _let_in(tmp_path)
+    assert _do(layout, renew=True)[0].endswith("># a new key\n")
+    assert _let_in(tmp_path) == [reverse_key.public_key(layout.reverse_key)] == [_private_of(layout.reverse_key)]
+    assert first not in _let_in(tmp_path)
+    assert _do(layout) == []
 
 
 def test_two_clusters_on_one_home_have_each_its_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
