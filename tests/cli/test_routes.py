@@ -50,9 +50,13 @@ class TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, certificate: Path) -> None:
         self.tokens: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.show(certificate)
+        self.socket = self.context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def show(self, certificate: Path) -> None:
+        """Have this one from now on."""
+        self.context.load_cert_chain(certificate)
         self.sha256 = hashlib.sha256(ssl.PEM_cert_to_DER_cert(_certificate(certificate))).hexdigest()
 
 
@@ -200,6 +204,28 @@ def test_a_riding_connection_is_mended_when_its_master_has_gone(lan: World) -> N
         assert forward.ask(mended.route.url, TOKEN, sha256=mended.route.sha256).ok
     finally:
         hold.close(mended)
+
+
+@pytest.mark.rows("T5")
+def test_a_session_that_was_restarted_with_another_certificate_is_found_again(
+    lan: World, tls: TlsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_PROBE_SECONDS", "_TICK_SECONDS"):
+        monkeypatch.setattr(hold, name, 0.1)
+    holder = hold.Holder(lan.connector, connect(lan), lambda _text: None)
+    before = holder.link.route
+    make_certificate(tmp_path / "renewed.pem")
+    tls.show(tmp_path / "renewed.pem")
+    lan.tell(tls_sha256=tls.sha256)
+    outage = holder._until_lost()
+    assert not holder._answers_again(outage)
+    holder.mend(outage)
+    try:
+        assert holder.link.route == replace(before, sha256=tls.sha256)
+        assert before.sha256 != tls.sha256
+        assert forward.ask(holder.link.route.url, TOKEN, sha256=tls.sha256).ok
+    finally:
+        hold.close(holder.link)
 
 
 def test_without_a_scheduler_the_socket_is_on_the_login_host(world: World) -> None:
