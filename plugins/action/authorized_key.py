@@ -48,7 +48,8 @@ class ActionModule(AccountAction):
         if verb == "remove":  # in the other order: the way to a gateway leads through those before it
             staying = _staying(cluster, public, leaving=arguments["leaving"])
             of_account = [""] if len(gateways) in staying else of_account[::-1]
-            gateways = [index for index in reversed(gateways) if index not in staying]
+            later = _staying(cluster, public, leaving=_up_to(cluster.account, arguments["leaving"]))
+            gateways = [index for index in reversed(gateways) if index not in later]
         if not arguments["gateways"] or not public:
             gateways = []
         on_account = [self._on_account(cluster, files, verb, key) for key in of_account]
@@ -111,6 +112,11 @@ def _staying(cluster: Cluster, public: str, *, leaving: list[str]) -> dict[int, 
         return {}
     found = [sharing.others(hop, account=cluster.account, public=public, leaving=leaving) for hop in hops(cluster)]
     return {index: names for index, names in enumerate(found) if names}
+
+
+def _up_to(account: str, leaving: list[str]) -> list[str]:
+    """Those that leave before an account, and itself: what the others pass too, the last one of all takes back."""
+    return leaving[: leaving.index(account) + 1] if account in leaving else leaving
 
 
 def _lets_in(cluster: Cluster, index: int, batch: shell.Asked, key: str, public: str) -> bool:

@@ -62,6 +62,8 @@ options:
     description:
       - With O(state=absent), accounts that are being removed as well. Where another account that was set up on this
         machine logs in at the same hop, as the same user and with the same key, the key stays there.
+      - Of several that are being removed and pass the same gateway, the last one of this list takes the key back there,
+        since those before it may pass it on their way to another. So they have to come one after the other.
     type: list
     elements: str
     default: []

@@ -17,27 +17,31 @@ CLUSTER = Cluster(
     name="cori", account="alice@cori", user="alice", login_hosts=("cori.example.org",), scheduler="slurm",
     gateways=(Gateway("gate.example.org", "admin"), Gateway("inner.example.org", "admin")),
 )
-ABOUT = {"public_key": KEY, "state": "absent", "gateways": True, "key": "", "further": [KEY], "leaving": ["bob@cori"],
+ABOUT = {"public_key": KEY, "state": "absent", "gateways": True, "key": "", "further": [KEY], "leaving": [],
          "way_back": True}
 ACTION = "ansible_collections.hpc.jupyter.plugins.action.authorized_key"
 
 
 @pytest.mark.parametrize(
-    ("needed", "taken_from"),
+    ("needed", "leaving", "taken_from"),
     [
-        ([], [(2, KEY), (2, KEY), (1, KEY), (0, KEY)]),
-        (["gate.example.org"], [(2, KEY), (2, KEY), (1, KEY)]),
-        (["cori.example.org"], [(2, ""), (1, KEY), (0, KEY)]),
+        ([], [], [(2, KEY), (2, KEY), (1, KEY), (0, KEY)]),
+        (["gate.example.org"], ["bob@cori"], [(2, KEY), (2, KEY), (1, KEY)]),
+        (["cori.example.org"], ["bob@cori"], [(2, ""), (1, KEY), (0, KEY)]),
+        # the last one takes back what both need, so that each gets to the gateway after it
+        (["gate.example.org"], ["alice@cori", "alice@hydra"], [(2, KEY), (2, KEY), (1, KEY)]),
+        (["gate.example.org"], ["alice@hydra", "alice@cori"], [(2, KEY), (2, KEY), (1, KEY), (0, KEY)]),
+        (["cori.example.org"], ["alice@cori", "alice@hydra"], [(2, KEY), (2, KEY), (1, KEY), (0, KEY)]),
     ],
 )
 def test_a_hop_that_another_account_needs_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, needed: list[str], taken_from: list[tuple[int, str]]
+    monkeypatch: pytest.MonkeyPatch, needed: list[str], leaving: list[str], taken_from: list[tuple[int, str]]
 ) -> None:
     asked: list[tuple[int, str]] = []
 
     def others(hop: Hop, *, account: str, public: str, leaving: list[str]) -> list[str]:
-        assert (account, public, leaving) == ("alice@cori", KEY, ["bob@cori"])
-        return ["alice@hydra"] if hop.host in needed else []
+        assert (account, public) == ("alice@cori", KEY)
+        return [name for name in ["alice@hydra"] if hop.host in needed and name not in leaving]
 
     def on_account(_cluster: Cluster, _files: object, argv: list[str]) -> subprocess.CompletedProcess[str]:
         asked.append((2, argv[5]))
@@ -53,10 +57,13 @@ def test_a_hop_that_another_account_needs_is_left_alone(
     monkeypatch.setattr(f"{ACTION}.shell.on_gateway", on_gateway)
     action: Any = ActionModule.__new__(ActionModule)
     action._task, action._connection = SimpleNamespace(check_mode=False), SimpleNamespace(transport="local")
-    told = action._act(CLUSTER, ABOUT)
+    told = action._act(CLUSTER, {**ABOUT, "leaving": leaving})
     assert asked == taken_from
     kind = {"gate.example.org": "gateway", "cori.example.org": "login host"}
-    assert told["notes"] == [f"The key stays on {kind[host]} {host}: alice@hydra may log in with it" for host in needed]
+    staying = [] if "alice@hydra" in leaving else needed
+    assert told["notes"] == [
+        f"The key stays on {kind[host]} {host}: alice@hydra may log in with it" for host in staying
+    ]
 
 
 @pytest.mark.parametrize("way_back", [False, True])
