@@ -56,15 +56,19 @@ class ActionModule(AccountAction):
         changed = [str(way[-1])] if any(on_account) else []
         asking: list[str] = []
         with self._asked(cluster, files) as asked:
-            changed += [
-                str(way[index]) for index in gateways
-                if self._on_gateway(cluster, files, verb, public, index=index, asked=asked, key=arguments["key"])
-            ]
+            done = {
+                index: self._on_gateway(cluster, files, verb, public, index=index, asked=asked, key=arguments["key"])
+                for index in gateways
+            }
+            changed += [str(way[index]) for index, has_changed in done.items() if has_changed]
             if verb == "add" and not self._task.check_mode:
                 asking = _asking(cluster, asked)
                 _prove(cluster, files, key=arguments["key"], public=public)
         notes = [f"The key stays on {way[index]}: {', '.join(names)} may log in with it"
                  for index, names in staying.items()]
+        if verb == "remove":
+            unseen = [way[index] for index, has_changed in done.items() if has_changed is None]
+            notes += [f"The key may stay on {hop}: it could not be looked for there" for hop in unseen]
         diff = _diff(changed, [public, *further], verb=verb)
         return {"changed": bool(changed), "asking": asking, "notes": notes, "diff": diff}
 
@@ -77,8 +81,11 @@ class ActionModule(AccountAction):
 
     def _on_gateway(
         self, cluster: Cluster, files: Files, verb: str, public: str, *, index: int, asked: shell.Asked, key: str
-    ) -> bool:
-        """Only where the key is needed: a gateway may share the account's home, or let nobody run a command."""
+    ) -> bool | None:
+        """Only where the key is needed: a gateway may share the account's home.
+
+        ``None`` where it cannot be told, since a gateway may let nobody run a command.
+        """
         batch = shell.Asked(files.batch_config, {})
         if verb == "add" and not (key and self._task.check_mode) and _lets_in(cluster, index, batch, key, public):
             return False
@@ -86,7 +93,7 @@ class ActionModule(AccountAction):
         try:
             return self._would(verb, shell.parse(said, where=cluster.gateways[index].host))
         except shell.KeyProblem:
-            return False
+            return None
 
     def _argv(self, verb: str, public: str) -> list[str]:
         return shell.arguments("look" if self._task.check_mode else verb, public, also=self._also)

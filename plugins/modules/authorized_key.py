@@ -83,7 +83,7 @@ asking:
   elements: str
   sample: [gateway gate.example.org]
 notes:
-  description: Where the key stays, and for whom.
+  description: Where the key stays, and for whom; where it may stay, since a gateway could not be asked.
   returned: success
   type: list
   elements: str

@@ -66,6 +66,19 @@ def test_a_hop_that_another_account_needs_is_left_alone(
     ]
 
 
+def test_a_gateway_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/tmp/none")
+    answered = subprocess.CompletedProcess([], 0, "answer yes no no\n", "")
+    monkeypatch.setattr(f"{ACTION}.run_remote", lambda *_arguments: answered)
+    said = {0: "", 1: "answer yes no no\n"}
+    monkeypatch.setattr(f"{ACTION}.shell.on_gateway", lambda *_arguments, index, **_more: said[index])
+    action: Any = ActionModule.__new__(ActionModule)
+    action._task, action._connection = SimpleNamespace(check_mode=False), SimpleNamespace(transport="local")
+    assert action._act(CLUSTER, ABOUT)["notes"] == [
+        "The key may stay on gateway gate.example.org: it could not be looked for there"
+    ]
+
+
 @pytest.mark.parametrize("way_back", [False, True])
 def test_the_way_back_of_sessions_that_run_is_left_alone_where_only_the_key_is_another(
     monkeypatch: pytest.MonkeyPatch, way_back: bool
