@@ -194,13 +194,17 @@ class Laptop:
         for parent in list(Path(path).parents)[:-1]:
             self.lab.host("client").run(["chown", self.user, f"/home/{self.user}/{parent}"])
 
-    def add_cluster(self, name: str, **variables: Any) -> None:
-        """An account at the same hosts as on a second cluster, set up like the first; its name comes first."""
+    def name_cluster(self, name: str, **variables: Any) -> None:
+        """An account at the same hosts as on a second cluster; its name comes first."""
         facts = f"/home/{self.user}/inventory/group_vars/{self.cluster}.yml"
         known = yaml.safe_load(self.lab.host("client").read(facts))
         hosts = {each: {"hosts": {f"{self.user}@{each}": None}} for each in (name, self.cluster)}
         self._write("inventory/hosts.yml", yaml.safe_dump(hosts, sort_keys=False))
         self._write(f"inventory/group_vars/{name}.yml", yaml.safe_dump({**known, **variables}))
+
+    def add_cluster(self, name: str, **variables: Any) -> None:
+        """The same, set up like the first."""
+        self.name_cluster(name, **variables)
         self.play("setup", "--limit", f"{self.user}@{name}", *EXISTING)
 
     def run(

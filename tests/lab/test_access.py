@@ -129,15 +129,27 @@ def _rotate(person: laptop.Laptop) -> None:
     client.run(["sh", "-c", "rm ~/.ssh/id_ed25519 ~/.ssh/id_ed25519.pub"], user="alice")
 
 
+def _go(person: laptop.Laptop) -> None:
+    """From two accounts at once that share the hosts, the home and the key: neither needs it for the other."""
+    key = ("-e", "jupyter_access_key=~/.ssh/next")
+    person.name_cluster("two")
+    _write_word(person)
+    done = person.play("onboard", "--limit", "alice@two", *_WORD, *key, *laptop.EXISTING)
+    assert "alice@two  done  in" in done.stdout, done.stdout
+    done = person.play("offboard", *key, "-e", "jupyter_access_remove_key=true", "-e", "jupyter_access_all=true")
+    for account in ("alice@lab", "alice@two"):
+        assert f"{account}  removed  from the account and this machine" in done.stdout, done.stdout
+    assert " stays" not in done.stdout
+    person.write_inventory()
+    person.lab.host("client").run(["rm", "inventory/group_vars/two.yml"], user=person.user)
+
+
 def test_from_a_password_to_a_key_and_back(alice: laptop.Laptop) -> None:
     before = _homes(alice.lab)
     _onboard(alice)
     _use(alice)
     _rotate(alice)
-    taken_back = ("-e", "jupyter_access_remove_key=true", "-e", "jupyter_access_key=~/.ssh/next")
-    done = alice.play("offboard", *taken_back)
-    assert "alice@lab  removed  from the account and this machine" in done.stdout
-    _write_word(alice)
+    _go(alice)
     # What Jupyter and its programs leave in a person's home is the person's.
     alice.lab.host("login1").run(["sh", "-c", "cd && rm -rf .ipython .npm .jupyter .local"], user="alice")
     assert _homes(alice.lab) ^ before == set()
