@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,8 +18,10 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
 
 # A strategy imports an action before it forks a process for each task of each account: what is loaded here is there in
 # all of them. Otherwise each would load all filters and tests for itself, which takes longer than most tasks.
+# Whoever imports this without Ansible's own finder of collections has no ansible.builtin.
 for _loader, _name in ((filter_loader, "ansible.builtin.string"), (test_loader, "ansible.builtin.defined")):
-    _loader.get(_name)
+    with contextlib.suppress(KeyError):
+        _loader.get(_name)
 
 
 class AccountAction(ActionBase):  # type: ignore[misc]  # ansible carries no types
