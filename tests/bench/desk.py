@@ -94,6 +94,7 @@ class Desk:
         self.person.write_inventory()
         if set_up:
             self.person.set_up()
+            self.stop_holders()  # the first time it is really played, over a connection that stays open
         client = self.lab.host("client")
         client.write("/home/alice/.ssh/known_hosts", self.lab.known_hosts(), owner="alice", mode=0o600)
         client.write("/home/alice/.ssh/config", _SSH_CONFIG, owner="alice", mode=0o600)

@@ -19,6 +19,7 @@ _EVENT = re.compile(r"^(Accepted \w+ for|Starting session: \w+)", re.MULTILINE)
 _RECORD = "home/alice/.local/share/hpc-jupyter/lab/sessions/default/record.json"
 _PROGRAMS = {
     "ansible-playbook": "Ansible is started",
+    "slurm_script": "the job's script is started",
     "supervise": "the job's supervisor is started",
     "jupyterlab": "JupyterLab is started",
     "-L": "the forward's ssh is started",
@@ -61,10 +62,10 @@ class _Watch:
             self._note("record", f"says {state}")
 
     def _programs(self) -> None:
+        """One that becomes another program keeps its number, so the same is looked at again and again."""
         for pid, host in self._processes():
             if pid in self.known:
                 continue
-            self.known.add(pid)
             with suppress(OSError):
                 argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 for word, what in _PROGRAMS.items():

@@ -6,7 +6,8 @@ control=$(mktemp -d)/s
 # shellcheck disable=SC2016
 remote='echo "floor connected"
 sbatch --parsable /srv/bench/floor_job.sh > /dev/null
-until [ -e ~/floor ]; do sleep 0.02; done
+exec {pause}<> <(:)
+until [ -e ~/floor ]; do read -r -t 0.02 -u "$pause"; done
 echo "floor ready $(cat ~/floor)"'
 answer=$(ssh -o ControlMaster=yes -o ControlPath="$control" -o ControlPersist=60 login "$remote" | tee /dev/stderr)
 read -r node socket token <<< "${answer##*floor ready }"
