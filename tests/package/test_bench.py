@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -26,7 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
         ("≤", [], "", "not measured"),
     ],
 )
-def test_a_bar_is_for_the_median(sign, samples, problem, verdict) -> None:
+def test_a_bar_is_for_the_median(
+    sign: Literal["≤", "<", "≥"], samples: list[float], problem: str, verdict: str
+) -> None:
     result = Result(Row("row", 2, "s", "how", sign), samples, problem=problem)
     assert (result.verdict, result.holds) == (verdict, verdict == "holds")
 
