@@ -16,6 +16,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 COMMENT = f"hpc.jupyter {VERSION}"
 _LONGEST_SHEBANG = 127
 """The kernel cuts what is longer."""
+_MAGIC = importlib.util.MAGIC_NUMBER.hex()
+_FORMAT = 2 if sys.version_info < (3, 14) else marshal.version
+"""Formats after 2 note which objects the process has in use elsewhere, too; 2 has no slices, which 3.14 needs."""
 
 
 def version(path: str) -> str:
@@ -24,12 +27,12 @@ def version(path: str) -> str:
 
 
 def made_from(path: str) -> str:
-    """The SHA-256 of the archive that the program at ``path`` was ``compiled`` from; empty if it is damaged."""
-    digest = _comment(path).partition(COMMENT)[2].strip()
-    if digest:
-        with zipfile.ZipFile(path) as archive:
-            digest = "" if archive.testzip() else digest
-    return digest
+    """The SHA-256 of the archive that the program at ``path`` was ``compiled`` from, by this very Python.
+
+    Empty if it was another one, or if the program is damaged.
+    """
+    digest, _space, magic = _comment(path).partition(COMMENT)[2].strip().partition(" ")
+    return digest if magic == _MAGIC and _is_whole(path) else ""
 
 
 def compiled(body: bytes, *, sha256: str) -> bytes:
@@ -40,7 +43,7 @@ def compiled(body: bytes, *, sha256: str) -> bytes:
     """
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(body)) as bare, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as full:
-        full.comment = f"{COMMENT} {sha256}".encode()
+        full.comment = f"{COMMENT} {sha256} {_MAGIC}".encode()
         for entry in bare.infolist():
             text = bare.read(entry)
             full.writestr(entry, text)
@@ -59,12 +62,17 @@ def _comment(path: str) -> str:
     return comment if comment.startswith("hpc.jupyter ") else ""
 
 
-def _bytecode(text: bytes, name: str) -> bytes:
-    """As PEP 552 has it; unchecked, since the source is in the same file and cannot change alone.
+def _is_whole(path: str) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # noqa: BLE001 - whatever zipfile makes of a directory that says something else
+        return False
 
-    Later versions of the format than 2 note which objects the process has in use elsewhere, too.
-    """
-    code = marshal.dumps(compile(text, name, "exec", dont_inherit=True), 2)
+
+def _bytecode(text: bytes, name: str) -> bytes:
+    """As PEP 552 has it; unchecked, since the source is in the same file and cannot change alone."""
+    code = marshal.dumps(compile(text, name, "exec", dont_inherit=True), _FORMAT)
     return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(text) + code
 
 

@@ -41,6 +41,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.verbs import (
 )
 
 _STOP_SECONDS = 60.0
+_TURN_SECONDS = 120.0
 _EXAMPLE = """examples:
   hpc-session start --time 2:00:00 --cpus 4 --memory 8G
   hpc-session status
@@ -197,7 +198,7 @@ def _wait(account: Account, name: str, seen: View, *, seconds: float) -> View:
         if seen.is_final or time.monotonic() > deadline:
             return seen
         left = max(0.0, deadline - time.monotonic())
-        seen = session.wait(account.layout, name, account.scheduler, seconds=min(20.0, left))
+        seen = session.wait(account.layout, name, account.scheduler, seconds=min(_TURN_SECONDS, left))
 
 
 def _report(seen: View) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -18,7 +19,7 @@ _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 2.0
 _ENDING_SECONDS, _REQUEUE_SECONDS, _ENDING_PAUSE_SECONDS = 10.0, 45.0, 0.3
 """How long a job may end for: one that was told to, or killed, may be about to be put back into the queue."""
-_SOONEST_SECONDS, _SELDOM_SECONDS, _UNKNOWN_SECONDS = 0.3, 40.0, 5.0
+_SOONEST_SECONDS, _SELDOM_SECONDS = 0.3, 40.0
 
 
 def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> View:
@@ -30,18 +31,21 @@ def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
     """
     path = layout.session(name).record
     deadline = time.monotonic() + seconds
+    before = rec.read(path)
     first = current = look(layout, name, scheduler)
     changed_at = time.monotonic()
     while not current.is_final and time.monotonic() < deadline:
         if current.hopeless:
             return _withdraw(layout, name, scheduler, current)
-        if current.state not in (first.state, rec.UNKNOWN) and time.monotonic() - changed_at > _SETTLED_SECONDS:
+        same_seconds = time.monotonic() - changed_at
+        if current.state not in (first.state, rec.UNKNOWN) and same_seconds > _SETTLED_SECONDS:
             break
-        pause = _pause(path, current)
-        changed = _watch(path, until=min(deadline, time.monotonic() + pause))
+        pause = _pause(path, current, same_seconds=same_seconds)
+        changed = _changes(path, before, until=min(deadline, time.monotonic() + pause))
         if pause >= _SELDOM_SECONDS and not changed and time.monotonic() >= deadline:
             break
-        previous, current = current, look(layout, name, scheduler)
+        before, previous = rec.read(path), current
+        current = look(layout, name, scheduler)
         changed_at = changed_at if current.state == previous.state else time.monotonic()
     return _settle(layout, name, _past_ending(layout, name, scheduler, current))
 
@@ -55,20 +59,22 @@ def _past_ending(layout: Layout, name: str, scheduler: Scheduler, current: View)
     return current
 
 
-def _pause(path: str, current: View) -> float:
-    """A scheduler that could not be asked is asked again sooner."""
-    longest = _UNKNOWN_SECONDS if current.state == rec.UNKNOWN else _SELDOM_SECONDS
-    return min(longest, max(_SOONEST_SECONDS, 3 * (age_seconds(path) or 0.0)))
+def _pause(path: str, current: View, *, same_seconds: float) -> float:
+    """Some times as long as nothing has changed: by the record's age too, unless it is the scheduler that is silent."""
+    age = 0.0
+    if current.state != rec.UNKNOWN:
+        with contextlib.suppress(OSError):
+            age = age_seconds(path) or 0.0
+    return min(_SELDOM_SECONDS, max(_SOONEST_SECONDS, 3 * max(age, same_seconds)))
 
 
-def _watch(path: str, *, until: float) -> bool:
-    """Return as soon as the record changes; whether it has."""
-    before = rec.read(path)
-    while time.monotonic() < until:
-        if rec.read(path) != before:
-            return True
+def _changes(path: str, before: rec.Record | None, *, until: float) -> bool:
+    """Return as soon as the record is another one than ``before`` the scheduler was asked; whether it is."""
+    while rec.read(path) == before:
+        if time.monotonic() >= until:
+            return False
         time.sleep(_WATCH_SECONDS)
-    return False
+    return True
 
 
 def _withdraw(layout: Layout, name: str, scheduler: Scheduler, current: View) -> View:

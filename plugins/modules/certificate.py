@@ -10,7 +10,7 @@ module: certificate
 short_description: The private key and the certificate of an account's sessions
 version_added: 0.1.0
 description:
-  - Makes C(key.pem) and C(cert.pem) for C(localhost) and C(127.0.0.1) on the account. The key never leaves it.
+  - Makes C(key.pem) and C(cert.pem) for C(localhost) and C(127.0.0.1) on the account. The key never leaves the cluster.
   - Both are made anew when one is missing or damaged, when others could read the key, or near the certificate's end.
   - Where the lab has an authority, which C(hpc-jupyter ca make) makes, a request travels to the controller, is signed
     there, and the certificate travels back. A certificate that is not the authority's is replaced too.

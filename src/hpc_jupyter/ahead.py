@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 
 from hpc_jupyter.access import Attached
 from hpc_jupyter.connection import Connector
@@ -31,7 +30,7 @@ class Ahead:
             self._asking.start()
 
     def _ask(self) -> None:
-        with contextlib.suppress(HpcJupyterError, OSError):
+        with contextlib.suppress(Exception):  # whoever asks again is told
             self._found = self._connector.attach()
 
     def result(self) -> Attached | None:

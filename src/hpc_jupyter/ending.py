@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 import click
 
+from hpc_jupyter.errors import Detached, Stopped
 from hpc_jupyter.exits import Exit
+
+_AGAIN_SECONDS = 0.05
 
 
 class _Asked:
     """The signal that asked us to end. What it interrupts, an import of Python's for one, may fail in its own way."""
 
     number = 0
-
+    lost = False
 
 
 def exit_code_of(cli: click.Command, arguments: list[str]) -> int:
@@ -39,24 +43,23 @@ def _end_like_interrupted() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    from hpc_jupyter.errors import Stopped
-
-    _Asked.number = number
+    again, lost = _Asked.number == number, _Asked.lost
+    _Asked.number, _Asked.lost = number, False
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    signal.signal(number, signal.SIG_IGN)
-    raise Stopped(number)
+    if not again or lost:
+        raise Stopped(number)
 
 
-def _ignored(lost: sys.UnraisableHookArgs) -> None:
-    """Python drops what is raised in a callback of its own: then the request to end is, and we end ourselves."""
-    from hpc_jupyter.errors import Stopped
-
-    if not isinstance(lost.exc_value, (KeyboardInterrupt, Stopped)):
-        sys.__unraisablehook__(lost)
+def _ignored(about: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a callback of its own: if that was the request to end, it comes again."""
+    if not (_Asked.number and isinstance(about.exc_value, (KeyboardInterrupt, Stopped))):
+        sys.__unraisablehook__(about)
         return
-    signal.signal(_Asked.number, signal.SIG_DFL)
-    signal.raise_signal(_Asked.number)
+    _Asked.lost = True
+    timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), _Asked.number))
+    timer.daemon = True
+    timer.start()
 
 
 def run(cli: click.Command, arguments: list[str]) -> int:
@@ -94,8 +97,9 @@ def _interrupted() -> int:
 
 def _failed(error: BaseException) -> int:
     from hpc_jupyter import failures
-    from hpc_jupyter.errors import Stopped
 
-    if _Asked.number == signal.SIGINT:
-        return _interrupted()
-    return failures.report(Stopped(_Asked.number) if _Asked.number else error)
+    if _Asked.number and not isinstance(error, Detached):
+        if _Asked.number == signal.SIGINT:
+            return _interrupted()
+        error = Stopped(_Asked.number)
+    return failures.report(error)

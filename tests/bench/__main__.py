@@ -32,7 +32,7 @@ GROUPS: Mapping[str, ModuleType] = {
 }
 JSON = machine.BUILD / "bench.json"
 MARKDOWN = machine.BUILD / "bench.md"
-_TROUBLE = (LabError, AssertionError, OSError, ValueError, LookupError, StopIteration, subprocess.SubprocessError)
+_TROUBLE = (LabError, AssertionError, OSError, ValueError, LookupError, RuntimeError, subprocess.SubprocessError)
 
 
 def main(names: Sequence[str]) -> int:

@@ -176,3 +176,41 @@ def test_a_start_after_hours_in_the_queue_is_seen_at_once(
     scheduler.known = Job("7", RUNNING)
     assert session.wait(layout, "default", scheduler, seconds=120).state == rec.READY
     assert 50 <= clock.now < 51
+
+
+def test_a_start_while_the_scheduler_is_asked_is_seen_at_once(
+    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = requeued
+    path, clock = layout.session("default").record, Clock()
+    queued = replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7")
+    rec.write(path, queued)
+
+    def age(_path: str) -> float:
+        scheduler.known = Job("7", RUNNING)
+        rec.write(path, replace(queued, state=rec.READY))
+        return 7200.0
+
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting, "age_seconds", age)
+    assert session.wait(layout, "default", scheduler, seconds=120).state == rec.READY
+    assert clock.now == 0
+
+
+@pytest.mark.parametrize("age", [0.0, OSError(30, "Read-only file system")])
+def test_a_disk_that_tells_no_time_makes_nobody_ask_more_often(
+    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch, age: float | OSError
+) -> None:
+    layout, scheduler = requeued
+    path, clock = layout.session("default").record, Clock()
+    rec.write(path, replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7"))
+
+    def told(_path: str) -> float:
+        if isinstance(age, OSError):
+            raise age
+        return age
+
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting, "age_seconds", told)
+    assert session.wait(layout, "default", scheduler, seconds=600).state == rec.QUEUED
+    assert len(scheduler.asked) <= 20

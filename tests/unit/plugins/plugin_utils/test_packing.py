@@ -61,6 +61,15 @@ def test_a_program_whose_content_is_damaged_is_replaced(tmp_path: pathlib.Path) 
     content = path.read_bytes()
     path.write_bytes(content.replace(b"import sys", b"import cgi", 1))
     assert len(_plan(path)) == 1
+    path.write_bytes(content.replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\xff\xff", 1))
+    assert len(_plan(path)) == 1
+
+
+def test_a_program_that_an_older_python_has_compiled_is_replaced(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "hpc-session"
+    changes.apply(_plan(path))
+    path.write_bytes(path.read_bytes().replace(importlib.util.MAGIC_NUMBER.hex().encode(), b"610d0d0a"))
+    assert len(_plan(path)) == 1
 
 
 def test_the_same_program_for_the_same_python_is_the_same_bytes() -> None:
