@@ -11,16 +11,16 @@ from tests.bench.rows import TIMES, Result, Row, against, medians
 from tests.laptop import PREFIX
 from tests.scale.office import FILE, LOGIN, NAMES, Office
 
+_TEN = NAMES[:10]
 HELP = Row("hpc-jupyter --help", 0.2, "s", "as it is installed from the wheel")
 OPEN = Row(
-    "status of 10 accounts on 3 clusters, against the slowest of them", 1.5, TIMES,
-    "against the slowest of the three for its own accounts of the ten; a connection to each account is open",
+    f"status of {len(_TEN)} accounts on 3 clusters, against the slowest of them", 1.5, TIMES,
+    "the slowest is asked about its own share of them; a connection to each account is open",
 )  # fmt: skip
 CLOSED = Row(
-    "the same, no connection open", 1.5, TIMES, "ten logins against three or four: what two cores can do at once shows"
+    "the same, no connection open", 1.5, TIMES, "as many logins as accounts: what the cores can do at once shows"
 )
 ROWS = (HELP, OPEN, CLOSED)
-_TEN = NAMES[:10]
 _ROUNDS = 3
 
 
