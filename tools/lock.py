@@ -33,3 +33,5 @@ if __name__ == "__main__":
     # the same versions in all three, so that tests see what people get
     compile_lock("dev", "pyproject.toml", "--group", "dev", "--constraint", "requirements/run.txt")
     compile_lock("uv", "requirements/uv.in", "--constraint", "requirements/dev.txt")
+    # what make bench measures against, in an environment of its own
+    compile_lock("peer", "requirements/peer.in")

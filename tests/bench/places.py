@@ -16,7 +16,7 @@ from tests.bench.desk import PEER, Desk
 from tests.bench.rounds import Settings, say
 from tests.scale.office import MANY, Office
 
-_LOCK = Path(__file__).with_name("peer.txt")
+_LOCK = laptop.ROOT / "requirements/peer.txt"
 _QUIET = replace(topologies.SLURM, hosts=tuple(replace(host, notice="") for host in topologies.SLURM.hosts))
 """Without the notice that profiles print: the peer takes it for the name of its shell."""
 
