@@ -68,7 +68,7 @@ def run(cli: click.Command, arguments: list[str]) -> int:
     try:
         code = cli.main(args=arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
-        return int(code or Exit.OK)
+        return _as_asked(int(code or Exit.OK))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return Exit.OK
@@ -88,6 +88,11 @@ def _explain(error: click.ClickException, arguments: list[str]) -> None:
     if any(argument.partition("=")[0] == "--password" for argument in arguments):
         error = click.UsageError("--password takes no value, which others could read: the password is asked for")
     error.show()
+
+
+def _as_asked(code: int) -> int:
+    """What came of a command; a failure after the request to end is no failure of its own."""
+    return 128 + _Asked.number if code and _Asked.number else code
 
 
 def _interrupted() -> int:

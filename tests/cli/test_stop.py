@@ -31,7 +31,7 @@ def context(world: World, monkeypatch: pytest.MonkeyPatch) -> Context:
 
 
 def test_a_launch_that_was_left_while_its_job_waits_is_known(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(*_: Any) -> None:
+    def leave(*_: Any, **__: Any) -> None:
         raise Detached("interrupted; job 17 stays")
 
     asked: list[str] = []
