@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import zlib
@@ -22,10 +23,11 @@ _MODE = 0o755
 def plan(path: str, *, sha256: str, packed: str) -> list[Change]:
     """What makes ``path`` the program of the archive with this SHA-256; ``packed`` is that, or empty if only asked."""
     first = archive.shebang(archive.base_python())
-    content, mode = _found(path)
-    found = archive.made_from(path) if content.startswith(first) else ""
+    mode = _mode(path)
+    found = archive.made_from(path) if _read(path, len(first)) == first else ""
     if (found, mode) == (sha256, _MODE):
         return []
+    content = _read(path)
     before = f"{archive.version(path) or 'something else'} {hashlib.sha256(content).hexdigest()} {mode:04o}\n"
     after = f"{archive.COMMENT} {sha256} {_MODE:04o}\n"
     return [Change(path, before if content else "", after, partial(_install, path, first, sha256, packed))]
@@ -37,12 +39,17 @@ def link(path: str, to: str) -> list[Change]:
     return [] if there or not _is_free(path) else [Change(path, "", "there\n", partial(_link, path, to))]
 
 
-def _found(path: str) -> tuple[bytes, int]:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(), os.stat(path).st_mode & 0o7777
-    except FileNotFoundError:
-        return b"", 0
+def _read(path: str, most: int = -1) -> bytes:
+    """The first ``most`` bytes, or all; none where there is no file."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+        return stream.read(most)
+    return b""
+
+
+def _mode(path: str) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path).st_mode & 0o7777
+    return 0
 
 
 def _install(path: str, first: bytes, sha256: str, packed: str) -> None:

@@ -149,13 +149,28 @@ def test_waiting_outlasts_a_job_that_takes_long_to_end_before_it_is_queued_again
     assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.QUEUED
 
 
+@pytest.fixture(name="queued")
+def _queued(requeued: tuple[Layout, Requeued]) -> rec.Record:
+    """The record of the account's session, whose job waits in the queue."""
+    path = requeued[0].session("default").record
+    record = replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7")
+    rec.write(path, record)
+    return record
+
+
+@pytest.fixture(name="clock")
+def _clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of those who wait."""
+    clock = Clock()
+    monkeypatch.setattr(waiting, "time", clock)
+    return clock
+
+
+@pytest.mark.usefixtures("queued")
 def test_ten_minutes_in_the_queue_are_twenty_questions(
-    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+    requeued: tuple[Layout, Requeued], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, scheduler = requeued
-    path, clock = layout.session("default").record, Clock()
-    rec.write(path, replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7"))
-    monkeypatch.setattr(waiting, "time", clock)
     monkeypatch.setattr(waiting, "age_seconds", lambda path: clock.now)
     for seconds in (5.0, *[120.0] * 4, 115.0):
         assert session.wait(layout, "default", scheduler, seconds=seconds).state == rec.QUEUED
@@ -164,13 +179,10 @@ def test_ten_minutes_in_the_queue_are_twenty_questions(
 
 
 def test_a_start_after_hours_in_the_queue_is_seen_at_once(
-    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+    requeued: tuple[Layout, Requeued], queued: rec.Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, scheduler = requeued
-    path, clock = layout.session("default").record, Clock()
-    queued = replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7")
-    rec.write(path, queued)
-    monkeypatch.setattr(waiting, "time", clock)
+    path = layout.session("default").record
     monkeypatch.setattr(waiting, "age_seconds", lambda path: 7200.0)
     clock.at[50.0] = lambda: rec.write(path, replace(queued, state=rec.READY))
     scheduler.known = Job("7", RUNNING)
@@ -179,38 +191,33 @@ def test_a_start_after_hours_in_the_queue_is_seen_at_once(
 
 
 def test_a_start_while_the_scheduler_is_asked_is_seen_at_once(
-    requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch
+    requeued: tuple[Layout, Requeued], queued: rec.Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, scheduler = requeued
-    path, clock = layout.session("default").record, Clock()
-    queued = replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7")
-    rec.write(path, queued)
+    path = layout.session("default").record
 
     def age(_path: str) -> float:
         scheduler.known = Job("7", RUNNING)
         rec.write(path, replace(queued, state=rec.READY))
         return 7200.0
 
-    monkeypatch.setattr(waiting, "time", clock)
     monkeypatch.setattr(waiting, "age_seconds", age)
     assert session.wait(layout, "default", scheduler, seconds=120).state == rec.READY
     assert clock.now == 0
 
 
+@pytest.mark.usefixtures("queued", "clock")
 @pytest.mark.parametrize("age", [0.0, OSError(30, "Read-only file system")])
 def test_a_disk_that_tells_no_time_makes_nobody_ask_more_often(
     requeued: tuple[Layout, Requeued], monkeypatch: pytest.MonkeyPatch, age: float | OSError
 ) -> None:
     layout, scheduler = requeued
-    path, clock = layout.session("default").record, Clock()
-    rec.write(path, replace(known(rec.read(path)), state=rec.SUBMITTED, how="", job_id="7"))
 
     def told(_path: str) -> float:
         if isinstance(age, OSError):
             raise age
         return age
 
-    monkeypatch.setattr(waiting, "time", clock)
     monkeypatch.setattr(waiting, "age_seconds", told)
     assert session.wait(layout, "default", scheduler, seconds=600).state == rec.QUEUED
     assert len(scheduler.asked) <= 20
