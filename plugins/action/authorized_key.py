@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import reverse_key
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import authorized_keys as shell
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import sharing
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
@@ -41,7 +42,7 @@ class ActionModule(AccountAction):
             return {"asking": [], "notes": []}
         files = Files(state_directory(cluster.account))
         public, verb = arguments["public_key"], _VERBS[arguments["state"]]
-        self._also = f"hpc-jupyter-reverse-{cluster.name}" if verb == "remove" and arguments["way_back"] else ""
+        self._also = reverse_key.comment(cluster.name) if verb == "remove" and arguments["way_back"] else ""
         way, further = hops(cluster), [public_part(key) for key in arguments["further"]]
         of_account, gateways = [public, *further], list(range(len(cluster.gateways)))
         staying: dict[int, list[str]] = {}

@@ -28,10 +28,11 @@ _ALLOWED = 'restrict,port-forwarding,permitopen="127.0.0.1:1",command="exit 1"'
 
 def line(public: str, *, cluster: str) -> str:
     """The line of ``authorized_keys`` for ``public``, which is ``TYPE BASE64``."""
-    return f"{_ALLOWED} {public} {_comment(cluster)}"
+    return f"{_ALLOWED} {public} {comment(cluster)}"
 
 
-def _comment(cluster: str) -> str:
+def comment(cluster: str) -> str:
+    """What stands behind the key of ``cluster``, and tells its lines from all others."""
     return f"hpc-jupyter-reverse-{cluster}"
 
 
@@ -99,7 +100,7 @@ def _renew(path: str, cluster: str) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as scratch:
         new = os.path.join(scratch, "key")
-        generate(new, comment=_comment(cluster))
+        generate(new, comment=comment(cluster))
         wanted = line(public_key(new), cluster=cluster)
         _edit(partial(authorized_keys.with_line, line=wanted))
         _put(new, path)
@@ -134,7 +135,7 @@ def _without_ours(text: str, cluster: str, *, but: str = "") -> str:
 
 
 def _is_ours(each: str, cluster: str, but: str) -> bool:
-    return each != but and each.startswith(f"{_ALLOWED} ") and each.endswith(f" {_comment(cluster)}")
+    return each != but and each.startswith(f"{_ALLOWED} ") and each.endswith(f" {comment(cluster)}")
 
 
 def _others(text: str, other: str) -> str:
