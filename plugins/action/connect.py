@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
@@ -50,6 +51,7 @@ class ActionModule(AccountAction):
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Never changes an account, so there is no difference in check mode."""
+        gate.pass_through()
         if cluster.local:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
         self._check_connection(cluster)

@@ -39,7 +39,7 @@ _LOCAL_PORT = 8888
 
 def attach(options: argparse.Namespace) -> int:
     """Record and token."""
-    return framed(options, lambda: attached(account_here(), name_of(options)))
+    return framed(options, lambda account: attached(account, name_of(options)))
 
 
 def attached(account: Account, name: str) -> dict[str, object]:
@@ -53,7 +53,7 @@ def attached(account: Account, name: str) -> dict[str, object]:
 
 def offer(options: argparse.Namespace) -> int:
     """Have the running session offered another way."""
-    return framed(options, lambda: _offered(account_here(), name_of(options), options.way))
+    return framed(options, lambda account: _offered(account, name_of(options), options.way))
 
 
 def _offered(account: Account, name: str, way: str) -> dict[str, object]:
@@ -94,7 +94,7 @@ def restart(options: argparse.Namespace) -> int:
 
 def where(options: argparse.Namespace) -> int:
     """This login host's name, and the one that a session depends on."""
-    return framed(options, lambda: {"host": socket.gethostname(), "pinned": _pinned(account_here())})
+    return framed(options, lambda account: {"host": socket.gethostname(), "pinned": _pinned(account)})
 
 
 def _pinned(account: Account) -> dict[str, object] | None:

@@ -61,6 +61,8 @@ class Account:
     scheduler: Scheduler
     tls: str
     idle_limit: str = str(idle.LIMIT_SECONDS)
+    version: str = ""
+    """The release that has set the account up."""
 
 
 def tell(text: str) -> None:
@@ -89,7 +91,7 @@ def account_here() -> Account:
         scheduler = by_name(kind, root=layout.root, detach=str(facts.get("detach", "setsid")), site=facts)
         return Account(
             layout, str(facts["account"]), str(facts["cluster"]), scheduler, str(facts.get("tls", "auto")),
-            str(facts.get("idle_limit_seconds", idle.LIMIT_SECONDS)),
+            str(facts.get("idle_limit_seconds", idle.LIMIT_SECONDS)), str(facts.get("version", "")),
         )
     except FileNotFoundError as error:
         raise NotSetUp(f"{layout.account} is missing: set the account up (playbook hpc.jupyter.setup)") from error
@@ -110,8 +112,11 @@ def name_of(options: argparse.Namespace) -> str:
     return session_name(options.session or "default")
 
 
-def framed(options: argparse.Namespace, answer: Callable[[], dict[str, object]]) -> int:
-    """One line for a program that reads past whatever a login's shell prints: ``NONCE JSON``; failures too."""
+def framed(options: argparse.Namespace, answer: Callable[[Account], dict[str, object]]) -> int:
+    """One line for a program that reads past whatever a login's shell prints: ``NONCE JSON``; failures too.
+
+    It tells besides which release has set the account up.
+    """
     if _NONCE.fullmatch(options.nonce) is None:
         raise BadInput("nonce", f"{options.nonce!r} is not 8 to 64 letters and digits")
     told, code = _answered(answer)
@@ -120,13 +125,16 @@ def framed(options: argparse.Namespace, answer: Callable[[], dict[str, object]])
     return code
 
 
-def _answered(answer: Callable[[], dict[str, object]]) -> tuple[dict[str, object], int]:
+def _answered(answer: Callable[[Account], dict[str, object]]) -> tuple[dict[str, object], int]:
+    version = ""
     try:
-        return answer(), OK
+        account = account_here()
+        version = account.version
+        return {**answer(account), "version": version}, OK
     except HpcJupyterError as error:
-        return {"error": str(error)}, exit_code(error)
+        return {"error": str(error), "version": version}, exit_code(error)
     except OSError as error:
-        return {"error": str(error)}, FAILED
+        return {"error": str(error), "version": version}, FAILED
 
 
 def recorded(account: Account, name: str, *, patient: bool = False) -> Record:

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,24 @@ class Attached:
     record: Record
     token: str
     host: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one question tells of an account: the release that has set it up, empty if none has, and a session.
+
+    ``error`` is why there is none to tell of.
+    """
+
+    installed: str
+    attached: Attached | None = None
+    error: HpcJupyterError | None = None
+
+    def get(self) -> Attached:
+        """The session; raises why there is none."""
+        if self.attached is not None:
+            return self.attached
+        raise self.error or Failure("the account has told nothing")
 
 
 @dataclass(frozen=True)
@@ -114,26 +132,36 @@ class Access:
         except (ValueError, KeyError, TypeError):
             return ""
 
+    def see(self, session: str) -> Seen:
+        """Ask the account who has set it up and for a session's record and token, together."""
+        seen = self._ask("attach", session)
+        return seen if seen.installed else replace(seen, installed=self.installed_version())
+
     def attach(self, session: str, *, seconds: float = _COMMAND_SECONDS) -> Attached:
         """Ask the account for a session's record and token; raises ``NoSession``, or why it cannot say."""
-        return self._ask("attach", session, seconds=seconds)
+        return self._ask("attach", session, seconds=seconds).get()
 
     def offer(self, session: str, how: str) -> Attached:
         """Have the running session offer itself as ``socket``, ``lan`` or ``reverse``; raises why it does not."""
-        return self._ask("offer", session, how, seconds=_OFFER_SECONDS)
+        return self._ask("offer", session, how, seconds=_OFFER_SECONDS).get()
 
-    def _ask(self, verb: str, session: str, *more: str, seconds: float = _COMMAND_SECONDS) -> Attached:
+    def _ask(self, verb: str, session: str, *more: str, seconds: float = _COMMAND_SECONDS) -> Seen:
         nonce = secrets.token_hex(16)
         answer = self.run([self.command, verb, "--session", session, "--nonce", nonce, *more], seconds=seconds)
         told = framed(answer.stdout, nonce)
         if told is None:
-            raise Failure(
+            why = (
                 f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
                 f"{_last(answer.stderr)}. Set the account up: hpc-jupyter setup {self.cluster.account}"
             )
+            return Seen("", error=Failure(why))
+        installed = str(told.get("version") or "")
         if "error" in told:
-            raise _refusal(str(told["error"]), answer.code)
-        return _attached(told, account=self.cluster.account)
+            return Seen(installed, error=_refusal(str(told["error"]), answer.code))
+        try:
+            return Seen(installed, _attached(told, account=self.cluster.account))
+        except HpcJupyterError as error:
+            return Seen(installed, error=error)
 
     def last_words(self, log: str) -> tuple[str, ...]:
         """The last lines of a session's log, as far as they can be read now."""

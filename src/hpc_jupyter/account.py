@@ -112,9 +112,14 @@ def collections_root() -> Path:
     return collection_path().parents[2]
 
 
-def load(sources: Sequence[str]) -> Inventory:
+def sources(named: Sequence[str]) -> tuple[str, ...]:
+    """The inventory sources that count, by default those of the person; raises ``BadInput`` if one is missing."""
+    return tuple(_source(text) for text in named) or default_sources(os.environ)
+
+
+def load(named: Sequence[str]) -> Inventory:
     """Read the inventory; raises ``BadInput`` if a source is missing or cannot be read."""
-    chosen = tuple(_source(text) for text in sources) or default_sources(os.environ)
+    chosen = sources(named)
     noise = io.StringIO()
     try:
         with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise), _imports_as_they_were():

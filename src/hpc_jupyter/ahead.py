@@ -1,40 +1,73 @@
-"""What is known to be needed next is fetched while Ansible still tidies up."""
+"""A session is connected to as soon as it is ready, while Ansible still tidies up."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 
-from hpc_jupyter.access import Attached
-from hpc_jupyter.connection import Connector
-from hpc_jupyter.play import Step
+from hpc_jupyter.connection import Link
+from hpc_jupyter.events import Step
 
 
 class Ahead:
-    """Asks for the session's record and token as soon as a step of the play says that it is ready."""
+    """Connects once a step of the play says that the session is ready, and calls ``then`` when that is done.
 
-    def __init__(self, connector: Connector) -> None:
-        self._connector = connector
-        self._found: Attached | None = None
-        self._asking: threading.Thread | None = None
+    A connection that nobody took is dropped, also one that comes when everybody has left: this process waits for it.
+    """
+
+    def __init__(self, connect: Callable[[], Link], drop: Callable[[Link], None], then: Callable[[], None]) -> None:
+        self._connect = connect
+        self._drop = drop
+        self._then = then
+        self._link: Link | None = None
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._is_left = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._is_left = True
+            link, self._link = self._link, None
+        if link is not None:
+            self._drop(link)
 
     def see(self, step: Step) -> None:
         """Take one step of the play in."""
         session = step.result.get("session")
         ready = isinstance(session, Mapping) and session.get("state") == rec.READY
-        if ready and self._asking is None:
-            self._asking = threading.Thread(target=self._ask, daemon=True)
-            self._asking.start()
+        if ready and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ahead")
+            self._thread.start()
 
-    def _ask(self) -> None:
-        with contextlib.suppress(Exception):  # whoever asks again is told
-            self._found = self._connector.attach()
+    def _run(self) -> None:
+        try:
+            link = self._connect()
+        except Exception as error:  # noqa: BLE001
+            self._error = error  # whoever takes the connection is told
+        else:
+            with self._lock:
+                self._link, dropped = (None, link) if self._is_left else (link, None)
+            if dropped is not None:
+                with contextlib.suppress(Exception):
+                    self._drop(dropped)
+        finally:
+            self._then()
 
-    def result(self) -> Attached | None:
-        """The answer; ``None`` where nobody was asked or there was none, so that whoever needs it asks and is told."""
-        if self._asking is not None:
-            self._asking.join()
-        return self._found
+    def take(self) -> Link | None:
+        """The connection, which is the caller's from now on; ``None`` if no step called for one; raises why not."""
+        if self._thread is None:
+            return None
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        with self._lock:
+            link, self._link = self._link, None
+        return link

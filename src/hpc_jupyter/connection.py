@@ -106,7 +106,10 @@ class Connector:
 
     def attach(self, *, seconds: float = _ATTACH_SECONDS) -> Attached:
         """The session's record and token; raises ``NoSession`` or ``Waiting`` unless it can be connected to."""
-        attached = self.access.attach(self.session, seconds=seconds)
+        return self.checked(self.access.attach(self.session, seconds=seconds))
+
+    def checked(self, attached: Attached) -> Attached:
+        """``attached``, if one can connect to it; raises ``NoSession`` or ``Waiting``."""
         check_ready(attached.record, self.hints)
         return attached
 

@@ -29,6 +29,13 @@ class Context:
 
         return load(self.inventory)
 
+    @functools.cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The inventory sources; a missing one is refused."""
+        from hpc_jupyter.account import sources
+
+        return sources(self.inventory)
+
     def account(self, name: str) -> Account:
         """The account called ``name``."""
         return self.accounts.account(name)

@@ -11,6 +11,7 @@ import signal
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,57 +19,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
+
 from hpc_jupyter.account import play_environment
 from hpc_jupyter.errors import Failure, Stopped
-
-CONNECT = "hpc.jupyter.connect"
-"""The action whose failure means that the account was not reached."""
+from hpc_jupyter.events import PlayResult, Reader, Step, nobody
 
 _PREFIX = "hpc-jupyter-play-"
+_GATE = "gate"
 _GRACE_SECONDS = 5.0
 _YOUNG_SECONDS = 60.0
 _FORKS = 20
 """So many accounts at once: what takes time is the hosts, not this computer."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One event of a running play; ``kind`` is ``start`` (of a task), ``ok``, ``retry``, ``failed`` or ``tick``."""
-
-    kind: str
-    account: str = ""
-    task: str = ""
-    result: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class HostResult:
-    """What came of one account: the last session named, all sessions seen; why it failed, how, and in which action.
-
-    ``told`` is what modules say besides, by name: see ``_TOLD``.
-    """
-
-    account: str
-    session: Mapping[str, Any] = field(default_factory=dict)
-    sessions: tuple[Mapping[str, Any], ...] = ()
-    changed: bool = False
-    failed: bool = False
-    unreachable: bool = False
-    message: str = ""
-    log_tail: tuple[str, ...] = ()
-    failed_action: str = ""
-    kind: str = ""
-    told: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PlayResult:
-    """How a play ended; ``message`` is the first failure's, or Ansible's own when it did not get that far."""
-
-    succeeded: bool
-    hosts: Mapping[str, HostResult]
-    message: str = ""
-    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,34 +54,118 @@ def run(play: Play, watch: Callable[[Step], None]) -> PlayResult:
     Ctrl-C stops Ansible in an orderly way and gives a result that says ``interrupted``; SIGTERM and SIGHUP raise
     ``Stopped`` after the same.
     """
-    with _private_directory() as directory, _Interrupts() as interrupts:
-        _write_variables(directory, play)
-        reader = _Reader(watch, directory=directory, interrupts=interrupts, verbosity=play.verbosity)
-        code = _run_ansible(play, directory, reader)
-    if interrupts.number not in (0, signal.SIGINT):
-        raise Stopped(interrupts.number)
-    return reader.result(succeeded=code == 0, interrupted=bool(interrupts.number))
+    with Started(play) as started:
+        return started.go_on(watch)
 
 
-def _run_ansible(play: Play, directory: Path, reader: _Reader) -> int:
-    import ansible_runner  # type: ignore[import-untyped,unused-ignore]
+class Started:
+    """A play whose Ansible has started: it reads what is on this machine, and contacts no account before ``go_on``.
 
-    runner = ansible_runner.run(
-        private_data_dir=str(directory),
-        project_dir=os.getcwd(),
-        ident="play",
-        binary=_program("ansible-playbook"),
-        cmdline=" ".join([play.playbook, *(["-" + "v" * play.verbosity] if play.verbosity else [])]),
-        inventory=list(play.inventory),
-        limit=",".join(play.accounts),
-        envvars=_environment(directory),
-        settings={"pexpect_timeout": 0.2, "suppress_output_file": True},
-        quiet=True,
-        event_handler=reader.event,
-        cancel_callback=reader.cancelled,
-        status_handler=reader.status,
-    )
-    return int(runner.rc or 0) if runner.rc is not None else 1
+    So it can be started before anybody knows whether it is needed; left without ``go_on``, it ends.
+    """
+
+    def __init__(self, play: Play) -> None:
+        self._play = play
+        self._reader = Reader(verbosity=play.verbosity)
+        self._interrupts = _Interrupts()
+        self._pid = 0
+        self._told_at = 0.0
+        self._is_wanted: bool | None = None
+        self._code: int | None = None
+        self._error: BaseException | None = None
+        self._stirred = threading.Event()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as its:
+            self._directory = its.enter_context(_private_directory())
+            self._open_gate = ours.enter_context(gate.closed(str(self._directory / _GATE)))
+            _write_variables(self._directory, self._play)
+            runner = self._runner()
+            # The directory goes when Ansible has ended, which may be after we have left.
+            self._thread = threading.Thread(target=self._run, args=(runner, its.pop_all()), name="play")
+            self._thread.start()
+            self._owned = ours.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_wanted = bool(self._is_wanted)
+        self._owned.close()
+
+    def go_on(self, watch: Callable[[Step], None]) -> PlayResult:
+        """Let it contact the accounts; what came of it, at its end or once there is ``enough``. As ``run``."""
+        with self._interrupts as interrupts:
+            self._reader.show(watch)
+            self._is_wanted = True
+            self._open_gate()
+            self._stirred.wait()
+            if interrupts.number:
+                self._thread.join()
+        if interrupts.number not in (0, signal.SIGINT):
+            raise Stopped(interrupts.number)
+        self._reader.watch = nobody
+        if self._error is not None:
+            raise self._error
+        return self._reader.result(succeeded=not self._code, interrupted=bool(interrupts.number))
+
+    def enough(self) -> None:
+        """Whoever waits need not wait for the play's end; it ends by itself."""
+        self._stirred.set()
+
+    def _run(self, runner: Any, owned: contextlib.ExitStack) -> None:
+        try:
+            with owned:
+                runner.run()
+            self._code = int(runner.rc or 0) if runner.rc is not None else 1
+        except BaseException as error:  # noqa: BLE001
+            self._error = error  # whoever waits is told
+        finally:
+            self._stirred.set()
+
+    def _runner(self) -> Any:
+        from ansible_runner.interface import init_runner  # type: ignore[import-untyped,unused-ignore]
+
+        play = self._play
+        return init_runner(
+            private_data_dir=str(self._directory),
+            project_dir=os.getcwd(),
+            ident="play",
+            binary=_program("ansible-playbook"),
+            cmdline=" ".join([play.playbook, *(["-" + "v" * play.verbosity] if play.verbosity else [])]),
+            inventory=list(play.inventory),
+            limit=",".join(play.accounts),
+            envvars=_environment(self._directory),
+            settings={"pexpect_timeout": 0.2, "suppress_output_file": True},
+            quiet=True,
+            event_handler=self._event,
+            cancel_callback=self._cancelled,
+            status_handler=self._status,
+        )
+
+    def _status(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Remove the copy of our environment that ansible-runner writes down as soon as it is there."""
+        if data.get("status") == "running":
+            (self._directory / "artifacts" / "play" / "command").unlink(missing_ok=True)
+
+    def _event(self, event: Mapping[str, Any]) -> bool:
+        """Take one event in; ``False`` keeps ansible-runner from writing it to a file."""
+        if event.get("event") == "playbook_on_start":
+            self._pid = int(event.get("pid") or 0)
+            (self._directory / "env" / "extravars").unlink(missing_ok=True)
+        self._reader.take(event)
+        return False
+
+    def _cancelled(self) -> bool:
+        """Tick; whether Ansible is to be killed: nobody wants it, or it does not stop when it is asked to."""
+        if not self._is_wanted:
+            return self._is_wanted is False or not threading.main_thread().is_alive()
+        self._reader.watch(Step("tick"))
+        if not self._interrupts.number:
+            return False
+        if not self._told_at:
+            self._told_at = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGINT) if self._pid else None
+        return not self._pid or time.monotonic() - self._told_at > _GRACE_SECONDS
 
 
 def _program(name: str) -> str:
@@ -139,6 +185,7 @@ def _environment(directory: Path) -> dict[str, str]:
         "ANSIBLE_FORCE_COLOR": "False",
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "True",
         "ANSIBLE_FORKS": str(_FORKS),
+        gate.VARIABLE: str(directory / _GATE),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
     }
 
@@ -234,116 +281,3 @@ class _Interrupts:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class _Reader:
-    """Turns ansible-runner's callbacks into steps and, at the end, into a result."""
-
-    def __init__(
-        self, watch: Callable[[Step], None], *, directory: Path, interrupts: _Interrupts, verbosity: int
-    ) -> None:
-        self._watch = watch
-        self._directory = directory
-        self._interrupts = interrupts
-        self._verbosity = verbosity
-        self._pid = 0
-        self._told_at = 0.0
-        self._hosts: dict[str, HostResult] = {}
-        self._noise: list[str] = []
-
-    def status(self, data: Mapping[str, Any], **_: Any) -> None:
-        """Remove the copy of our environment that ansible-runner writes down as soon as it is there."""
-        if data.get("status") == "running":
-            (self._directory / "artifacts" / "play" / "command").unlink(missing_ok=True)
-
-    def cancelled(self) -> bool:
-        """Tick; ask Ansible to stop once, and have it killed when it does not."""
-        self._watch(Step("tick"))
-        if not self._interrupts.number:
-            return False
-        if not self._told_at:
-            self._told_at = time.monotonic()
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGINT) if self._pid else None
-        return not self._pid or time.monotonic() - self._told_at > _GRACE_SECONDS
-
-    def event(self, event: Mapping[str, Any]) -> bool:
-        """Take one event in; ``False`` keeps ansible-runner from writing it to a file."""
-        data = event.get("event_data") or {}
-        self._note_output(event)
-        if event.get("event") == "playbook_on_start":
-            self._pid = int(event.get("pid") or 0)
-            (self._directory / "env" / "extravars").unlink(missing_ok=True)
-        kind = _KINDS.get(event.get("event", ""))
-        if kind and not data.get("ignore_errors"):
-            step = Step(kind, account=data.get("host", ""), task=data.get("task", ""), result=_answer(data))
-            action = str(data.get("resolved_action") or data.get("task_action") or "")
-            self._keep(step, action=action, unreachable=event["event"] == "runner_on_unreachable")
-            self._watch(step)
-        return False
-
-    def _note_output(self, event: Mapping[str, Any]) -> None:
-        text = event.get("stdout") or ""
-        if text and self._verbosity:
-            print(text, file=sys.stderr)
-        if event.get("event") == "verbose" and len(self._noise) < 200:
-            self._noise += text.splitlines()
-
-    def _keep(self, step: Step, *, action: str, unreachable: bool) -> None:
-        if step.kind not in ("ok", "failed"):
-            return
-        known = self._hosts.get(step.account, HostResult(step.account))
-        result, failed = step.result, step.kind == "failed"
-        self._hosts[step.account] = HostResult(
-            account=step.account,
-            session=_session(result) or known.session,
-            sessions=tuple(result.get("sessions", known.sessions)) if "sessions" in result else known.sessions,
-            changed=known.changed or bool(result.get("changed")),
-            failed=known.failed or failed,
-            unreachable=known.unreachable or unreachable or (failed and action == CONNECT),
-            message=_message(result) if failed else known.message,
-            log_tail=tuple(result.get("log_tail", ())) if failed else known.log_tail,
-            failed_action=action if failed else known.failed_action,
-            kind=str(result.get("kind", "")) if failed else known.kind,
-            told={**known.told, **{key: result[key] for key in _TOLD if key in result}},
-        )
-
-    def result(self, *, succeeded: bool, interrupted: bool) -> PlayResult:
-        """What came of the play."""
-        messages = [host.message for host in self._hosts.values() if host.failed and host.message]
-        message = "" if succeeded else (messages[0] if messages else _first_error(self._noise))
-        return PlayResult(succeeded, dict(self._hosts), message=message, interrupted=interrupted)
-
-
-_TOLD = ("leftovers", "untold", "removed", "stopped", "asking", "notes", "checks")
-_KINDS = {
-    "playbook_on_task_start": "start",
-    "runner_on_ok": "ok",
-    "runner_retry": "retry",
-    "runner_on_failed": "failed",
-    "runner_on_unreachable": "failed",
-}
-
-
-def _answer(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    result = data.get("res")
-    return result if isinstance(result, Mapping) else {}
-
-
-def _session(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    session = result.get("session")
-    return session if isinstance(session, Mapping) and "state" in session else {}
-
-
-def _message(result: Mapping[str, Any]) -> str:
-    items = [item for item in result.get("results", ()) if isinstance(item, Mapping) and item.get("failed")]
-    return str((items[0] if items else result).get("msg") or "Ansible gave no reason").strip()
-
-
-def _first_error(lines: Sequence[str]) -> str:
-    """The paragraph in which Ansible says why it did not start."""
-    for number, line in enumerate(lines):
-        if line.startswith(("[ERROR]", "ERROR!")):
-            paragraph = " ".join(text.strip() for text in lines[number : number + 4] if text.strip())
-            return f"Ansible could not start: {paragraph.removeprefix('[ERROR]:').removeprefix('ERROR!').strip()}"
-    return f"Ansible failed and gave no reason{': ' + lines[-1] if lines else ''}"

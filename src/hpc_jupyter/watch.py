@@ -10,8 +10,9 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, Unreachable
+from hpc_jupyter.events import HostResult, PlayResult, Step
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, Play, PlayResult, Step, clean_up_after_the_dead, run
+from hpc_jupyter.play import Play, Started, clean_up_after_the_dead
 from hpc_jupyter.progress import Progress
 
 _PASSING = ("queued", "unknown")
@@ -33,13 +34,13 @@ class Watcher:
 
     def __call__(self, step: Step) -> None:
         """Take one step in."""
-        self._also(step)
         if step.kind == "tick":
             self._tick()
         elif step.kind == "start":
             self._task, self._since = step.task, time.monotonic()
         elif isinstance(step.result.get("session"), Mapping) and step.result["session"].get("state"):
             self._note(step.result["session"])
+        self._also(step)
 
     def _tick(self) -> None:
         if self._show_tasks and self._task and time.monotonic() - self._since > _PATIENCE_SECONDS:
@@ -63,25 +64,41 @@ def play(
     *,
     secrets: Mapping[str, str] | None = None,
     show_tasks: bool = False,
-    also: Callable[[Step], None] = lambda _step: None,
 ) -> HostResult:
-    """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed.
+    """Run a playbook for one account, showing its progress; raises what came of it if it did not succeed."""
+    with start(context, playbook, account, variables, secrets=secrets) as started:
+        return finish(context, started, account, show_tasks=show_tasks)
 
-    ``also`` sees every step, too.
+
+def start(
+    context: Context, playbook: str, account: str, variables: Mapping[str, Any], *,
+    secrets: Mapping[str, str] | None = None,
+) -> Started:
+    """A playbook for one account, which does nothing yet.
+
     What killed runs have left goes first; ``status`` and ``clean --dry-run``, which only look, run theirs without that.
     """
     clean_up_after_the_dead()
-    watcher = Watcher(context.progress, show_tasks=show_tasks, also=also)
-    wanted = Play(
-        playbook,
-        inventory=context.accounts.sources,
-        accounts=[account],
-        variables=variables,
-        secrets=secrets or {},
-        verbosity=context.verbosity,
+    return Started(
+        Play(
+            playbook,
+            inventory=context.sources,
+            accounts=[account],
+            variables=variables,
+            secrets=secrets or {},
+            verbosity=context.verbosity,
+        )
     )
+
+
+def finish(
+    context: Context, started: Started, account: str, *, show_tasks: bool = False,
+    also: Callable[[Step], None] = lambda _step: None,
+) -> HostResult:
+    """Let a play that was started do its work, as ``play``; ``also`` sees every step, too."""
+    watcher = Watcher(context.progress, show_tasks=show_tasks, also=also)
     try:
-        result = run(wanted, watcher)
+        result = started.go_on(watcher)
     finally:
         context.progress.done()
     if result.interrupted:

@@ -18,8 +18,8 @@ from hpc_jupyter.access import Access
 from hpc_jupyter.commands import connect, first
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, Unreachable, Waiting
+from hpc_jupyter.events import HostResult, PlayResult
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, PlayResult
 from tests.cli.test_command import run
 
 NAMES = ("alice@cori", "alice@hydra", "alice@dice")

@@ -10,7 +10,7 @@ import pytest
 from hpc_jupyter.commands import onboard
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Unreachable
-from hpc_jupyter.play import HostResult
+from hpc_jupyter.events import HostResult
 from hpc_jupyter.progress import Plain
 
 

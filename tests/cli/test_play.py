@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from hpc_jupyter import play as plays
-from hpc_jupyter.play import HostResult, Play, PlayResult, Step, run
+from hpc_jupyter.events import HostResult, PlayResult, Step
+from hpc_jupyter.play import Play, run
 
 HEAD = "- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n"
 

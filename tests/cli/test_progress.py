@@ -10,7 +10,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter.access import needs_setup
-from hpc_jupyter.play import Step
+from hpc_jupyter.events import Step
 from hpc_jupyter.progress import Plain
 from hpc_jupyter.results import Hints
 from hpc_jupyter.watch import Watcher

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hpc_jupyter.errors import Failure, Unreachable
+from hpc_jupyter.events import HostResult, PlayResult
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, PlayResult
 from hpc_jupyter.watch import check
 
 SEEN = {"session": "default", "state": "queued"}

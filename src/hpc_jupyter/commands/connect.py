@@ -11,7 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import LOOPBACK
 
 from hpc_jupyter import background, browser, explained, render
-from hpc_jupyter.access import Access, Attached
+from hpc_jupyter.access import Access, Seen
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.countdown import Countdown
@@ -39,10 +39,10 @@ def check(cluster: Cluster, connection: Connection) -> None:
 
 
 def link(
-    context: Context, connector: Connector, connection: Connection, *, attached: Attached | None = None
+    context: Context, connector: Connector, connection: Connection, *, seen: Seen | None = None
 ) -> Link:
     """A proven connection to a session that is ready: held by this process, by one in the background, or by none."""
-    attached = attached or connector.attach()
+    attached = connector.checked(seen.get()) if seen else connector.attach()
     try:
         with connector.believing_the_scheduler():
             if connection.detach and not connector.access.cluster.local:
@@ -87,9 +87,14 @@ def present(context: Context, found: Link, connection: Connection) -> Exit:
         _open(context, connector, found, connection)
         return _hold(context, connector, found)
     finally:
-        if found.forward is not None:
-            found.forward.close()
-            connector.store.release(found.record.session)
+        drop(connector, found)
+
+
+def drop(connector: Connector, found: Link) -> None:
+    """End what this process holds of a connection."""
+    if found.forward is not None:
+        found.forward.close()
+        connector.store.release(found.record.session)
 
 
 def ports_of(found: Link) -> list[str]:

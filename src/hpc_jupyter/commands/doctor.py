@@ -8,7 +8,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 
 from hpc_jupyter import bundle as bundles
 from hpc_jupyter.context import Context
-from hpc_jupyter.play import HostResult, Play, PlayResult
+from hpc_jupyter.events import HostResult, PlayResult
+from hpc_jupyter.play import Play
 from hpc_jupyter.play import run as run_play
 from hpc_jupyter.results import Diagnosis, Examined
 from hpc_jupyter.watch import Watcher

@@ -22,8 +22,9 @@ from hpc_jupyter.commands import connect, launch, status
 from hpc_jupyter.connection import Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, SessionFailed, Stopped, Waiting, exit_code
+from hpc_jupyter.events import HostResult, PlayResult
 from hpc_jupyter.journal import Race
-from hpc_jupyter.play import HostResult, Play, PlayResult, clean_up_after_the_dead
+from hpc_jupyter.play import Play, clean_up_after_the_dead
 from hpc_jupyter.play import run as run_play
 from hpc_jupyter.progress import Quiet
 from hpc_jupyter.state import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,18 +12,20 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
-from hpc_jupyter.access import needs_setup
+from hpc_jupyter.access import Seen, needs_setup
 from hpc_jupyter.account import ANYWAY, is_true
 from hpc_jupyter.ahead import Ahead
 from hpc_jupyter.commands import connect, setup
 from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Failure, NoSession, SessionFailed, Waiting
+from hpc_jupyter.events import HostResult
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult
-from hpc_jupyter.watch import play
+from hpc_jupyter.play import Started
+from hpc_jupyter.watch import finish, start
 
 _WATCH_SECONDS = 30 * 24 * 3600
+_PLAIN = re.compile(r"[\w][\w.@-]*", re.ASCII)
 
 
 def check(name: str) -> None:
@@ -33,6 +36,15 @@ def check(name: str) -> None:
 
 def run(context: Context, name: str, wanted: options.Launch) -> Link:
     """Set the account up if it never was, find or submit the session, wait until it is ready, and connect to it."""
+    if not _PLAIN.fullmatch(name):
+        context.account(name)  # a pattern of Ansible's is no account
+    variables = {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
+    # Ansible takes longer to start than everything else together that is to be found out first.
+    with start(context, "hpc.jupyter.launch", name, variables) as started:
+        return _run(context, name, wanted, started)
+
+
+def _run(context: Context, name: str, wanted: options.Launch, started: Started) -> Link:
     account = context.account(name)
     cluster = account.cluster
     connect.check(cluster, wanted.connection)
@@ -43,32 +55,41 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
         )
     access = context.access(name)
     connector = context.connector(access, wanted.session)
-    installed = access.installed_version()
-    if not installed:
+    seen = access.see(wanted.session)
+    if not seen.installed:
         _prefer_hub(context, name, wanted)
-    found = _if_ready(context, connector, wanted) if installed else None
+    found = _if_ready(context, connector, wanted, seen) if seen.installed else None
     if found is not None:
         return found
-    if needs_setup(installed):
-        set_up(context, name, installed)
+    if needs_setup(seen.installed):
+        set_up(context, name, seen.installed)
     connector.store.note(wanted.session)  # from now on there may be a job, though nobody may see it start
     context.progress.now(f"Looking for session {wanted.session} of {name}")
-    ahead = Ahead(connector)
-    variables = {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
-    result = play(context, "hpc.jupyter.launch", name, variables, also=ahead.see)
-    _check(context, result, wanted.session)
+    return _play(context, connector, wanted, started)
+
+
+def _play(context: Context, connector: Connector, wanted: options.Launch, started: Started) -> Link:
+    """What the play makes ready, connected to while the play still ends."""
+
+    def connected() -> Link:
+        return connect.link(context, connector, wanted.connection)
+
+    with Ahead(connected, lambda link: connect.drop(connector, link), started.enough) as ahead:
+        result = finish(context, started, connector.account, also=ahead.see)
+        _check(context, result, wanted.session)
+        link = ahead.take()
     try:
-        return connect.link(context, connector, wanted.connection, attached=ahead.result())
+        return link or connected()
     except Waiting:
         if result.session["state"] != rec.UNKNOWN:
             raise
         raise _waiting(context, result, wanted.session) from None
 
 
-def _if_ready(context: Context, connector: Connector, wanted: options.Launch) -> Link | None:
+def _if_ready(context: Context, connector: Connector, wanted: options.Launch, seen: Seen) -> Link | None:
     """The connection, where there is nothing to do but to connect: the common case needs no play."""
     try:
-        return connect.link(context, connector, wanted.connection)
+        return connect.link(context, connector, wanted.connection, seen=seen)
     except (Busy, Waiting):  # a job that ends or waits: the play waits for it
         return None
     except NoSession:

@@ -13,8 +13,9 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import DENIED
 
 from hpc_jupyter import leftovers
 from hpc_jupyter.context import Context
+from hpc_jupyter.events import HostResult
 from hpc_jupyter.exits import Exit
-from hpc_jupyter.play import HostResult, Play
+from hpc_jupyter.play import Play
 from hpc_jupyter.play import run as run_play
 from hpc_jupyter.progress import Quiet
 from hpc_jupyter.results import AccountStatus, Holding, Status

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A play that is started before anybody knows whether it is needed waits here, and contacts nobody until then.
+
+The gate is a file that the process which started the play keeps locked. However that process ends, the lock goes with
+it; only a gate that was opened has a word in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+
+VARIABLE = "HPC_JUPYTER_GATE"
+"""Tells the play where its gate is; where it is not set there is none."""
+
+_OPEN = b"open"
+
+
+@contextlib.contextmanager
+def closed(path: str) -> Iterator[Callable[[], None]]:
+    """Make a gate at ``path``, to be opened by calling what this yields."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+        def open_it() -> None:
+            os.write(descriptor, _OPEN)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+        yield open_it
+    finally:
+        os.close(descriptor)
+
+
+def pass_through() -> None:
+    """Wait until the gate is open, if there is one; raises ``HpcJupyterError`` if nobody will open it any more."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        return
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        if stream.read() == _OPEN:
+            return
+    raise HpcJupyterError("the hpc-jupyter that started this play has ended; nothing was done")
