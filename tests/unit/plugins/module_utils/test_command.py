@@ -177,6 +177,17 @@ def test_attach_and_where_name_the_login_host(root: Path, capsys: pytest.Capture
         assert json.loads(line[len("abcdefgh12345678 "):])["host"] == socket.gethostname()
 
 
+@pytest.mark.parametrize(("session_name", "code"), [("default", 0), ("other", 4)])
+def test_attach_tells_who_has_set_the_account_up_also_where_there_is_no_session(
+    root: Path, capsys: pytest.CaptureFixture[str], session_name: str, code: int
+) -> None:
+    _write(root, replace(_ENDED, state=rec.READY))
+    facts = json.loads((root / "account.json").read_text())
+    (root / "account.json").write_text(json.dumps({**facts, "version": "1.2.3"}))
+    assert command.main(["attach", "--session", session_name, "--nonce", "abcdefgh12345678"]) == code
+    assert json.loads(capsys.readouterr().out.split(" ", 1)[1])["version"] == "1.2.3"
+
+
 _KEY = "ssh-ed25519 AAAAkey"
 
 
@@ -293,4 +304,4 @@ def test_a_session_that_is_over_can_be_asked_for_nothing(
 def test_attach_frames_its_errors_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["attach", "--nonce", "abcdefgh12345678"]) == 4
     assert capsys.readouterr().out == (
-        '\nabcdefgh12345678 {"error": "there is no session default of alice@lab"}\n')
+        '\nabcdefgh12345678 {"error": "there is no session default of alice@lab", "version": "0.1.0"}\n')
