@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code. What goes wrong is one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given[:1] == ["supervise"]:
-            return _supervise(given[1:])
+        if given[:1] == ["supervise"]:  # else it would not have come here, see ``entry.py``
+            raise BadInput("supervise", "takes SESSION_DIR and GENERATION; the job script calls it")
         if given[:1] == ["ends"]:
             return _ends(given[1:])
         options = _parser().parse_args(given)
@@ -143,14 +143,6 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
 
 
 _METAVARS = {"time": "[D-]H:MM:SS", "memory": "8G", "cpus": "N", "gpus": "[TYPE:]N", "nodes": "N"}
-
-
-def _supervise(arguments: Sequence[str]) -> int:
-    if len(arguments) != 2 or not arguments[1].isdigit():
-        raise BadInput("supervise", "takes SESSION_DIR and GENERATION; the job script calls it")
-    from ansible_collections.hpc.jupyter.plugins.module_utils.supervisor import supervise
-
-    return supervise(arguments[0], int(arguments[1]))
 
 
 def _ends(arguments: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ _WHEN = (2026, 1, 1, 0, 0, 0)
 _MAIN = f"""\
 import sys
 
-from {_PACKAGE}.command import main
+from {_PACKAGE}.entry import main
 
 sys.exit(main())
 """
