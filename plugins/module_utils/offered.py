@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import jupyter, node, offering, probe
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -35,7 +35,7 @@ class Offered:
 
     def __init__(
         self, claim: Claim, record: Record, place: Place, signals: Signals, *, landing: Landing | None,
-        step_host_key: str,
+        prepare_step: Callable[[], str],
     ) -> None:
         self.server: Server | None = None
         self._claim = claim
@@ -47,7 +47,8 @@ class Offered:
         self._offer = ""
         self._target: probe.Target | None = None
         self._tunnel: Tunnel | None = None
-        self._step_host_key = step_host_key
+        self._prepare_step = prepare_step
+        self._step_host_key: str | None = None
         self._known: dict[str, Any] = {}
         self._untold = False
         """Whether the record does not say yet what is."""
@@ -155,6 +156,8 @@ class Offered:
 
     def _start(self, needed: Listening) -> None:
         self.server = Server(self._place, needed, token=self._token, signals=self._signals)
+        if self._step_host_key is None:  # what the session offers besides is made ready while Jupyter starts
+            self._step_host_key = self._prepare_step()
         self._target = self.server.prove()
 
     def _open_tunnel(self, landing: Landing | None) -> Tunnel:
@@ -178,7 +181,7 @@ class Offered:
         self._known = {
             "offer": self._offer, "reason": reason, "socket": target.socket, "port": target.port,
             "address": target.address if self._offer == "lan" else "", "tls_sha256": target.tls_sha256,
-            "step_host_key": self._step_host_key, "host_keys": node.host_keys(),
+            "step_host_key": self._step_host_key or "", "host_keys": node.host_keys(),
             "addresses": node.addresses(), "jupyter_version": version(target),
             "page": jupyter.page(self._place.request.interface),
         }

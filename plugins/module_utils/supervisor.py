@@ -15,6 +15,7 @@ import re
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import children, node, step, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import request as req
@@ -123,7 +124,7 @@ class _Session:
         place = Place(claim.files, request, record.base_url, directory)
         self._endings = Endings(claim, record, request, config=directory.config, say=_say)
         self._offered = Offered(claim, record, place, signals, landing=wish.landing if wish else None,
-                                step_host_key=_prepare_step(claim, record))
+                                prepare_step=partial(_prepare_step, claim, record))
 
     def run(self) -> End:
         """Start Jupyter, announce it once it is proven, and stay with it until the session is over."""
