@@ -9,12 +9,13 @@ import json
 import os
 import sys
 import tempfile
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import changes
-from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION, Layout
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.jupyter.plugins.module_utils.changes import Change
 
 SCHEMA = 1
 
@@ -48,12 +49,16 @@ def check_usable(layout: Layout, *, allow_root: bool, probe: bool) -> None:
 
 def directories(layout: Layout, *, sessions: bool) -> list[Change]:
     """What makes the account's directory; with ``sessions`` also those that they need."""
+    from ansible_collections.hpc.jupyter.plugins.module_utils import changes
+
     paths = [layout.root, layout.server, layout.sessions] if sessions else [layout.root]
     return [change for path in paths for change in changes.directory(path)]
 
 
 def facts_file(layout: Layout, facts: Mapping[str, str]) -> list[Change]:
     """What makes ``account.json`` say ``facts``; the last thing of a setup, which is complete then."""
+    from ansible_collections.hpc.jupyter.plugins.module_utils import changes
+
     content = {"schema": SCHEMA, **facts, "root": layout.root, "version": VERSION}
     return changes.file(layout.account, json.dumps(content, indent=2) + "\n")
 

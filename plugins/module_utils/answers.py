@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from typing import Any, Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import job_log
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.asking import NotRunning
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
@@ -55,6 +54,8 @@ def expect_alive(view: View, *, layout: Layout) -> View:
     record = view.record
     if record is None or record.state != rec.ENDED:
         return view
+    from ansible_collections.hpc.jupyter.plugins.module_utils import job_log
+
     lines = job_log.tail(layout.session(record.session).log, lines=_LOG_LINES)
     raise SessionFailed(_failure_text(record), view=view, log_tail=lines)
 

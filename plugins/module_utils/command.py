@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, fields
 from typing import Any, Callable, NoReturn, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, reach, session, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, reach, session, stopping, wishes
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.answers import os_error_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -223,7 +223,7 @@ def _status(options: argparse.Namespace) -> int:
 def _stop(options: argparse.Namespace) -> int:
     account = account_here()
     name = name_of(options)
-    done = session.stop(account.layout, name, account.scheduler, seconds=_STOP_SECONDS)
+    done = stopping.stop(account.layout, name, account.scheduler, seconds=_STOP_SECONDS)
     job = f" (job {done.before.record.job_id})" if done.before.record and done.before.record.job_id else ""
     tell(f"session {name} is stopped{job}" if done.changed else f"session {name} does not run: nothing to stop")
     return OK

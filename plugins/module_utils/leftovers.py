@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, words
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, stopping, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError, SchedulerUnavailable
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, age_seconds
@@ -150,7 +150,7 @@ def stop_all(layout: Layout, scheduler: Scheduler, *, seconds: float) -> list[st
 
 def _stopped(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> bool | HpcJupyterError:
     try:
-        return session.stop(layout, name, scheduler, seconds=seconds).changed
+        return stopping.stop(layout, name, scheduler, seconds=seconds).changed
     except HpcJupyterError as error:
         return error
 

@@ -16,7 +16,6 @@ import tempfile
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Mapping
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 
 RUNTIME_BYTES = 57
@@ -149,6 +148,8 @@ def left_over(base: str) -> Iterator[tuple[str, str]]:
 
 
 def _supervises(pid: int, session: str) -> bool:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import children
+
     process = children.process(pid)
     return pid != os.getpid() and process is not None and f" supervise {session} " in f"{process.command} "
 

@@ -31,7 +31,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.observing import job_n
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, LOCK_WAIT_SECONDS, Outcome, Plan
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
-from ansible_collections.hpc.jupyter.plugins.module_utils.stopping import decide_stop, is_of, stop
 from ansible_collections.hpc.jupyter.plugins.module_utils.submitting import RecordMoved, adopt, submit
 from ansible_collections.hpc.jupyter.plugins.module_utils.waiting import wait
 
@@ -40,8 +39,7 @@ _TRIES = 5
 _SLOWEST_LOOK_SECONDS = 2.0
 
 __all__ = [
-    "check_set_up", "decide", "decide_stop", "find_or_submit", "is_of", "job_name", "look", "names", "observe", "stop",
-    "wait",
+    "check_set_up", "decide", "find_or_submit", "job_name", "look", "names", "observe", "wait",
 ]
 
 

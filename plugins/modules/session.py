@@ -252,10 +252,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     answers,
     arguments,
     asking,
-    leftovers,
     request,
     session,
-    words,
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils import race as races
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
@@ -264,6 +262,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.plan import ADOPT, SUB
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import READY, STARTING
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
+
+# Python compiles everything anew in each run: what most runs do not need is imported where it is.
 
 _OPTIONS = {
     "name": {"type": "str", "default": "default"},
@@ -318,6 +318,8 @@ def _await(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict
 
 
 def _restart(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import words
+
     name = request.session_name(ansible.params["name"])
     seen = session.look(layout, name, scheduler)
     if seen.state not in (STARTING, READY):
@@ -330,15 +332,17 @@ def _restart(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> di
 
 
 def _end(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import stopping
+
     if ansible.params["every"]:
         return _end_all(ansible, layout, scheduler)
     name = request.session_name(ansible.params["name"])
     race = races.check(ansible.params["race"])
     if ansible.check_mode:
-        seen, jobs = session.decide_stop(layout, name, scheduler)
-        meant = bool(jobs) and (not race or session.is_of(seen.record, race))
+        seen, jobs = stopping.decide_stop(layout, name, scheduler)
+        meant = bool(jobs) and (not race or stopping.is_of(seen.record, race))
         return _result(seen, changed=meant, state_after="ended" if seen.state else "")
-    done = session.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"], race=race)
+    done = stopping.stop(layout, name, scheduler, seconds=ansible.params["wait_seconds"], race=race)
     return _result(done.before, changed=done.changed, after=done.after)
 
 
@@ -346,9 +350,11 @@ _EVERY = {"before": "live", "after": "ended"}
 
 
 def _end_all(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, stopping
+
     if ansible.check_mode:
         names = leftovers.session_names(layout, scheduler)
-        stopped = [name for name in names if session.decide_stop(layout, name, scheduler)[1]]
+        stopped = [name for name in names if stopping.decide_stop(layout, name, scheduler)[1]]
     else:
         stopped = leftovers.stop_all(layout, scheduler, seconds=ansible.params["wait_seconds"])
     diff = {when: "".join(f"session {name}: {state}\n" for name in stopped) for when, state in _EVERY.items()}

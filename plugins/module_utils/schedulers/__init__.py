@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Callable, Iterator, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler, Site
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.detach import DETACHES, SETSID
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import DETACHES, SETSID, Scheduler, Site
 
 
 def _none() -> type[Scheduler]:

@@ -21,6 +21,10 @@ ENDING = "ending"
 """Over for its owner; the scheduler still cleans up after it."""
 GONE = "gone"
 
+SETSID, TMUX, SCREEN = "setsid", "tmux", "screen"
+DETACHES = (SETSID, TMUX, SCREEN)
+"""How a process is let go of, see ``detach.py``."""
+
 
 @dataclass(frozen=True)
 class Job:

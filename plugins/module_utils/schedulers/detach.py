@@ -24,9 +24,7 @@ from typing import Mapping
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, SubmitRefused, SubmitUnclear
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import find_command
-
-SETSID, TMUX, SCREEN = "setsid", "tmux", "screen"
-DETACHES = (SETSID, TMUX, SCREEN)
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import SCREEN, SETSID, TMUX
 
 _START_SECONDS = 30
 _OF_A_WINDOW = ("TMUX", "TMUX_PANE", "STY", "WINDOW")

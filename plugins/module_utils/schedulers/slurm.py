@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, job_names
+from ansible_collections.hpc.jupyter.plugins.module_utils import job_names
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     BadInput,
     SchedulerUnavailable,
@@ -22,7 +22,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import read_tail
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, find_command
-from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked, detach, slurm_end
+from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked, slurm_end
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import slurm_step as step
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
     ENDING,
@@ -186,6 +186,9 @@ class Slurm(Scheduler):
 
     def _submit_step(self, order: Order) -> str:
         """Start ``srun``, which lives as long as its step does; the step is known by its name once it is there."""
+        from ansible_collections.hpc.jupyter.plugins.module_utils import children
+        from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import detach
+
         ends_at = self.query(order.job).ends_at
         surroundings = step.environment(detach.own_environment(), ends_at=ends_at)
         argv = step.submit_argv(order)

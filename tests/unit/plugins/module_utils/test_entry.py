@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,19 @@ def test_what_is_wrong_is_one_line_and_a_code(
 
 def _path() -> str:
     return str(Path(entry.__file__).parents[5])
+
+
+def test_a_launch_compiles_nothing_of_its_module_that_it_does_not_need() -> None:
+    package = entry.__package__
+    script = f"""
+import sys
+import {package.rpartition(".")[0]}.modules.session
+from {package}.schedulers import by_name
+by_name("slurm", root="/")
+print(*(name.rpartition(".")[2] for name in sys.modules if name.startswith({package!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60,
+                          env={"PYTHONPATH": os.pathsep.join([_path(), *sys.path])})
+    loaded = set(done.stdout.split())
+    assert {"session", "submitting", "waiting", "slurm"} <= loaded
+    assert not {"leftovers", "stopping", "words", "children", "detach", "changes", "job_log"} & loaded

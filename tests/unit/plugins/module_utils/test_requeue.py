@@ -12,7 +12,7 @@ from typing import Callable
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils import request, session, waiting
+from ansible_collections.hpc.jupyter.plugins.module_utils import request, session, stopping, waiting
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import ENDING, GONE, PENDING, RUNNING, Job
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.none import NoScheduler
@@ -89,7 +89,7 @@ def test_a_job_that_waits_in_the_queue_again_is_the_session_s_however_long_ago_i
     path = layout.session("default").record
     assert session.look(layout, "default", scheduler).state == rec.QUEUED
     assert known(rec.read(path)).state == rec.ENDED
-    assert session.decide_stop(layout, "default", scheduler)[1] == ["7"]
+    assert stopping.decide_stop(layout, "default", scheduler)[1] == ["7"]
     assert session.find_or_submit(wanted(), layout, scheduler).changed is False
     kept = known(rec.read(path))
     assert (kept.state, kept.generation, kept.job_id, kept.how, kept.node) == (rec.SUBMITTED, 1, "7", "", "")
@@ -134,7 +134,7 @@ def test_a_stop_says_so_after_a_supervisor_that_was_only_told_to_end(
     path = layout.session("default").record
     scheduler.known = Job("7", GONE)
     for _each in range(2):
-        session.stop(layout, "default", scheduler, seconds=5)
+        stopping.stop(layout, "default", scheduler, seconds=5)
         assert (known(rec.read(path)).how, known(rec.read(path)).reason) == ("stopped", "stopped by its owner")
 
 

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import lock, node, request, session, submitting, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    lock,
+    node,
+    request,
+    session,
+    stopping,
+    submitting,
+    wishes,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, NotSetUp, SubmitRefused
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -47,7 +55,7 @@ def _account(tmp_path: Path) -> Iterator[tuple[Layout, Scheduler]]:
             pass
     scheduler = by_name("none", root=layout.root)
     yield layout, scheduler
-    session.stop(layout, "default", scheduler, seconds=30)
+    stopping.stop(layout, "default", scheduler, seconds=30)
 
 
 def write_job(layout: Layout, *, end: str) -> None:
@@ -98,7 +106,7 @@ def test_secrets_are_private_fresh_and_not_in_the_answer(account: tuple[Layout, 
         with open(files.token, encoding="ascii") as stream:
             tokens.append(stream.read())
         assert tokens[-1] not in answer
-        session.stop(layout, "default", scheduler, seconds=30)
+        stopping.stop(layout, "default", scheduler, seconds=30)
     assert [len(token) for token in tokens] == [43, 43]
     assert tokens[0] != tokens[1]
     assert os.stat(files.cookie_secret).st_size == 64
@@ -144,7 +152,7 @@ def test_a_cleaning_that_takes_the_directory_from_a_launch_or_a_stop_fails_neith
     first = known(session.find_or_submit(wanted(), layout, scheduler).after.record)
     assert [job.job_id for job in scheduler.find(session.job_name("default", layout))] == [first.job_id]
     monkeypatch.setattr(lock, "_take", cleaned)
-    assert session.stop(layout, "default", scheduler, seconds=30).changed is True
+    assert stopping.stop(layout, "default", scheduler, seconds=30).changed is True
     assert scheduler.find(session.job_name("default", layout)) == []
 
 
@@ -160,10 +168,10 @@ def test_a_job_without_a_record_is_adopted(account: tuple[Layout, Scheduler]) ->
 def test_a_stopped_session_is_gone_and_stopping_again_changes_nothing(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     session.find_or_submit(wanted(), layout, scheduler)
-    done = session.stop(layout, "default", scheduler, seconds=30)
+    done = stopping.stop(layout, "default", scheduler, seconds=30)
     assert (done.changed, known(done.after.record).state, known(done.after.record).how) == (True, rec.ENDED, "stopped")
     assert scheduler.find(session.job_name("default", layout)) == []
-    assert session.stop(layout, "default", scheduler, seconds=30).changed is False
+    assert stopping.stop(layout, "default", scheduler, seconds=30).changed is False
 
 
 def test_waiting_ends_when_the_job_dies(account: tuple[Layout, Scheduler]) -> None:
@@ -230,7 +238,7 @@ def test_a_submit_names_the_login_host_that_it_was_made_on(
     assert (wish.id, wish.generation, wish.want, bool(wish.landing)) == ("", 1, "", directory)
     place = wish.landing.directory if wish.landing else ""
     assert os.path.isdir(place) is directory
-    session.stop(layout, "default", scheduler, seconds=30)
+    stopping.stop(layout, "default", scheduler, seconds=30)
     assert not os.path.isdir(place)
 
 
@@ -339,7 +347,7 @@ def test_a_stop_waits_for_the_job_of_a_submit_that_was_cut_off(
     rec.write(layout.session("default").record, replace(first, state=rec.INTENDED, job_id=""))
     find, unseen = scheduler.find, [1, 2, 3]
     monkeypatch.setattr(scheduler, "find", lambda name: [] if unseen and unseen.pop() else find(name))
-    done = session.stop(layout, "default", scheduler, seconds=30)
+    done = stopping.stop(layout, "default", scheduler, seconds=30)
     assert (done.changed, known(done.after.record).how) == (True, "stopped")
     assert find(session.job_name("default", layout)) == []
 
@@ -368,14 +376,14 @@ def test_a_job_that_claims_after_a_launch_has_decided_is_kept(
 def test_a_race_ends_only_what_was_submitted_for_it_and_nobody_came_for(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     mine, other = "0" * 16, "1" * 16
-    assert not session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    assert not stopping.stop(layout, "default", scheduler, seconds=30, race=mine).changed
     session.find_or_submit(wanted(race=mine), layout, scheduler)
     assert known(session.find_or_submit(wanted(race=other), layout, scheduler).after.record).race == mine
-    assert not session.stop(layout, "default", scheduler, seconds=30, race=other).changed
-    assert session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    assert not stopping.stop(layout, "default", scheduler, seconds=30, race=other).changed
+    assert stopping.stop(layout, "default", scheduler, seconds=30, race=mine).changed
     session.find_or_submit(wanted(race=mine), layout, scheduler)
     session.find_or_submit(wanted(), layout, scheduler)
-    assert not session.stop(layout, "default", scheduler, seconds=30, race=mine).changed
+    assert not stopping.stop(layout, "default", scheduler, seconds=30, race=mine).changed
     assert len(scheduler.find(session.job_name("default", layout))) == 1
 
 
