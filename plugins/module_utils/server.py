@@ -28,6 +28,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.request import Request
 from ansible_collections.hpc.jupyter.plugins.module_utils.signals import Signals
 
 POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.02
+"""For a server that starts: looking whether it listens costs next to nothing."""
 _GRACE_SECONDS = 10.0
 """For Jupyter to end its kernels; with the rest it stays below the 30 seconds that schedulers give before KILL."""
 
@@ -100,7 +102,7 @@ class Server:
             if time.monotonic() > deadline:
                 words = decisive(self.lines())
                 raise CannotStart(f"Jupyter did not answer within {seconds} seconds ({problem}): {words}")
-            self._signals.wait(POLL_SECONDS)
+            self._signals.wait(POLL_SECONDS if target else _LOOK_SECONDS)
         return None
 
     def _target(self) -> probe.Target | None:

@@ -16,23 +16,26 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Scheduler
 
 _WATCH_SECONDS = 0.1
+_CLOSE_WATCH_SECONDS, _CLOSE_SECONDS = 0.03, 5.0
+"""How often to look, and for how long, when the next change is near and somebody waits for it: Jupyter starts."""
 _SETTLED_SECONDS = 2.0
 _ENDING_SECONDS, _REQUEUE_SECONDS, _ENDING_PAUSE_SECONDS = 10.0, 45.0, 0.3
 """How long a job may end for: one that was told to, or killed, may be about to be put back into the queue."""
 _SOONEST_SECONDS, _SELDOM_SECONDS = 0.3, 40.0
 
 
-def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> View:
+def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float, seen: View | None = None) -> View:
     """Watch the session until it is ready or over, or has been in a new state for a moment, or ``seconds`` are over.
 
-    The record is read ten times a second; the scheduler is asked ever more seldom, down to once in 40 s, counted from
-    when the session last changed, so also by those who wait in several turns.
+    The record is read ten times a second, and more often while Jupyter has just been started; the scheduler is asked
+    ever more seldom, down to once in 40 s, counted from when the session last changed, so also by those who wait in
+    several turns. ``seen`` is the session as it was a moment ago, for those who have just looked.
     A job that can never start is cancelled, and its session ended with the scheduler's own reason.
     """
     path = layout.session(name).record
     deadline = time.monotonic() + seconds
     before = rec.read(path)
-    first = current = look(layout, name, scheduler)
+    first = current = seen or look(layout, name, scheduler)
     changed_at = time.monotonic()
     while not current.is_final and time.monotonic() < deadline:
         if current.hopeless:
@@ -41,7 +44,8 @@ def wait(layout: Layout, name: str, scheduler: Scheduler, *, seconds: float) -> 
         if current.state not in (first.state, rec.UNKNOWN) and same_seconds > _SETTLED_SECONDS:
             break
         pause = _pause(path, current, same_seconds=same_seconds)
-        changed = _changes(path, before, until=min(deadline, time.monotonic() + pause))
+        close = changed_at + _CLOSE_SECONDS if current.state == rec.STARTING else 0.0
+        changed = _changes(path, before, until=min(deadline, time.monotonic() + pause), closely_until=close)
         if pause >= _SELDOM_SECONDS and not changed and time.monotonic() >= deadline:
             break
         before, previous = rec.read(path), current
@@ -68,12 +72,13 @@ def _pause(path: str, current: View, *, same_seconds: float) -> float:
     return min(_SELDOM_SECONDS, max(_SOONEST_SECONDS, 3 * max(age, same_seconds)))
 
 
-def _changes(path: str, before: rec.Record | None, *, until: float) -> bool:
+def _changes(path: str, before: rec.Record | None, *, until: float, closely_until: float) -> bool:
     """Return as soon as the record is another one than ``before`` the scheduler was asked; whether it is."""
     while rec.read(path) == before:
-        if time.monotonic() >= until:
+        now = time.monotonic()
+        if now >= until:
             return False
-        time.sleep(_WATCH_SECONDS)
+        time.sleep(_CLOSE_WATCH_SECONDS if now < closely_until else _WATCH_SECONDS)
     return True
 
 

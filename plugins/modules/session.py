@@ -305,7 +305,10 @@ def _have(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[
         decided = session.decide(wanted, layout, scheduler)
         return _result(decided.view, changed=decided.action in (SUBMIT, ADOPT), state_after="ready")
     done = session.find_or_submit(wanted, layout, scheduler)
-    seen = session.wait(layout, wanted.session, scheduler, seconds=ansible.params["wait_seconds"])
+    seen = session.wait(
+        layout, wanted.session, scheduler, seconds=ansible.params["wait_seconds"],
+        seen=done.after if done.changed else None,
+    )
     answers.expect_alive(seen, layout=layout)
     return _result(done.before, changed=done.changed, after=seen)
 

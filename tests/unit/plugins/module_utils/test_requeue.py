@@ -190,6 +190,30 @@ def test_a_start_after_hours_in_the_queue_is_seen_at_once(
     assert 50 <= clock.now < 51
 
 
+def test_jupyter_that_starts_is_watched_closely_at_first(
+    requeued: tuple[Layout, Requeued], queued: rec.Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = requeued
+    path = layout.session("default").record
+    scheduler.known = Job("7", RUNNING)
+    monkeypatch.setattr(waiting, "age_seconds", lambda path: 7200.0)
+    for begins, late in ((clock.now, 0.05), (clock.now + 20.0, 0.12)):
+        clock.now = begins
+        rec.write(path, replace(queued, state=rec.STARTING))
+        at = begins + (2.0 if late < 0.1 else 10.0)
+        clock.at[at] = lambda: rec.write(path, replace(queued, state=rec.READY))
+        assert session.wait(layout, "default", scheduler, seconds=120).state == rec.READY
+        assert clock.now - at < late
+
+
+def test_who_has_just_looked_need_not_look_again(requeued: tuple[Layout, Requeued], queued: rec.Record) -> None:
+    layout, scheduler = requeued
+    seen = session.look(layout, queued.session, scheduler)
+    scheduler.asked.clear()
+    assert session.wait(layout, queued.session, scheduler, seconds=0, seen=seen) == seen
+    assert scheduler.asked == []
+
+
 def test_a_start_while_the_scheduler_is_asked_is_seen_at_once(
     requeued: tuple[Layout, Requeued], queued: rec.Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
