@@ -53,9 +53,10 @@ class Claim:
         return self._last
 
     def update(self, change: Callable[[Record], Record]) -> Record | None:
-        """Change the record as long as it is still ours; ``None`` if it is not."""
+        """Change the record as long as it is still ours; ``None`` if it is not. One that was lost is written anew."""
 
         def guarded(latest: Record | None) -> Record | None:
+            latest = self._last if self._is_lost(latest) else latest
             return change(latest) if latest is not None and self._is_ours(latest) else None
 
         changed = rec.update(self.files.record, guarded)

@@ -149,3 +149,21 @@ def test_a_record_that_was_lost_while_its_job_runs_is_written_again(
         rec.write(str(path), content)
     assert not claim.is_superseded()
     assert rec.read(str(path)) == known
+
+
+@pytest.mark.parametrize("content", [
+    None, b"", b'{"schema": 1, "sess', replace(_INTENDED, state=rec.SUBMITTED, job_id="42", generation=1),
+])
+def test_what_is_to_be_said_while_the_record_is_lost_is_said_all_the_same(
+    tmp_path: Path, content: bytes | rec.Record | None
+) -> None:
+    claim, path = _claim(tmp_path, _INTENDED), tmp_path / "record.json"
+    taken = claim.take()
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        rec.write(str(path), content)
+    claim.update(lambda record: replace(record, state=rec.READY, socket="/tmp/x/s"))
+    assert taken is not None
+    assert rec.read(str(path)) == replace(taken, state=rec.READY, socket="/tmp/x/s")
