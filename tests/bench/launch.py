@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.bench import timeline
-from tests.bench.desk import Desk, Timed, Visits
+from tests.bench.desk import Desk, Timed, Visits, own_play
 from tests.bench.places import Places
 from tests.bench.rounds import Turns
 from tests.bench.rows import TIMES, Result, Row, against, medians, over
@@ -48,9 +48,17 @@ class _Launches:
 
     def playbook(self) -> float:
         self.desk.clear()
-        self.desk.person.cli("login", "alice@lab")
-        self.played = self.desk.ended(self.desk.playbook("hpc.jupyter.launch"))
+        self.played = self._over_a_login("hpc.jupyter.launch")
         return self.played.seconds
+
+    def least(self) -> float:
+        """What a play costs that does nothing at all."""
+        self.desk.clear()
+        return self._over_a_login(own_play(self.desk.person, "    - ansible.builtin.ping:\n")).seconds
+
+    def _over_a_login(self, playbook: str) -> Timed:
+        self.desk.person.cli("login", "alice@lab")
+        return self.desk.ended(self.desk.playbook(playbook))
 
     def turn(self, contestant: Callable[[], Timed]) -> Callable[[], float]:
         """One of the yardsticks of which only the time counts."""
@@ -68,7 +76,7 @@ def measure(places: Places) -> Iterator[Result]:
     launches = _Launches(desk)
     turns = Turns.of(
         runs, ours=launches.ours, floor=launches.floor, hand=launches.turn(desk.by_hand),
-        peer=launches.turn(desk.peer), playbook=launches.playbook,
+        peer=launches.turn(desk.peer), playbook=launches.playbook, least=launches.least,
     )  # fmt: skip
     for row, name in ((FLOOR, "floor"), (HAND, "hand"), (PEER, "peer")):
         each = {"ours": turns["ours"], name: turns[name]}
@@ -77,7 +85,8 @@ def measure(places: Places) -> Iterator[Result]:
     yield Result(LOGINS, [max(each.logins.values()) for each in counted], _told(counted[-1].logins))
     yield Result(EXECUTIONS, [sum(each.executions.values()) for each in counted], _told(counted[-1].executions))
     waited = launches.submitted[-runs:]
-    yield Result(PLAYBOOK, over(turns["playbook"], waited), medians(playbook=turns["playbook"], floor=waited))
+    of = medians(playbook=turns["playbook"], floor=waited, **{"a play that only pings": turns["least"]})
+    yield Result(PLAYBOOK, over(turns["playbook"], waited), of)
     assert launches.played
     places.notes += [timeline.of_a_launch(desk), timeline.of_a_play(launches.played)]
     desk.clear()
