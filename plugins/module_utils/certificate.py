@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import ssl
 import stat
 import tempfile
 import time
@@ -38,6 +37,9 @@ ASKED_FOR = "a new one is asked for"
 """Why a pair that is good is made anew."""
 _RENEWAL_SECONDS, _PAUSE_SECONDS = 0.5, 0.05
 """One file is replaced after the other: whoever comes in between sees two that do not belong together."""
+
+
+# ``ssl`` is imported where it is used: it takes long to load, and most sessions need it only once Jupyter starts.
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def copy(pair: Pair, directory: str) -> str:
 
     Raises ``OSError`` or ``ValueError`` where there is none whose parts belong together.
     """
+    import ssl
+
     make_private_directory(directory)
     deadline = time.monotonic() + _RENEWAL_SECONDS
     while True:
@@ -138,6 +142,8 @@ def copy(pair: Pair, directory: str) -> str:
 
 
 def _copy(pair: Pair, directory: str) -> str:
+    import ssl
+
     with _scratch(Pair(directory)) as new:
         for source, target in ((pair.certificate, new.certificate), (pair.key, new.key)):
             with open(source, "rb") as stream:
@@ -214,6 +220,8 @@ def _sign(pair: Pair, *, days: int) -> None:
 
 def fingerprint(pair: Pair) -> str:
     """The SHA-256 of the certificate, in hexadecimal digits; empty if there is none."""
+    import ssl
+
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(text(pair))).hexdigest()
     except ValueError:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import socket
 import time
@@ -101,7 +100,7 @@ class Offered:
             return None
         try:
             return probe.get(self._target, path, token=self._token, timeout_seconds=_ASK_SECONDS)
-        except (OSError, http.client.HTTPException):
+        except OSError:
             return None
 
     def close(self) -> None:

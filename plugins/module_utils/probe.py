@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
-import http.client
 import json
 import os
-import socket
-import ssl
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
 _LISTEN = "0A"
@@ -48,52 +44,12 @@ class OtherCertificate(OSError):
     """Somebody else than the session's server answered."""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP to a target; the certificate is compared before anything is sent."""
-
-    def __init__(self, target: Target, *, timeout: float) -> None:
-        # The server takes only a name of its own machine for its own: the forward's end.
-        super().__init__("localhost", timeout=timeout)
-        self._target = target
-
-    def connect(self) -> None:
-        """Connect to the target, whatever the name in the request."""
-        plain = _open(self._target, timeout=self.timeout)
-        try:
-            self.sock = _pinned(plain, self._target.tls_sha256) if self._target.tls_sha256 else plain
-        except BaseException:
-            plain.close()
-            raise
-
-
-def _open(target: Target, *, timeout: float | None) -> socket.socket:
-    if not target.socket:
-        return socket.create_connection((target.address, target.port), timeout=timeout)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.settimeout(timeout)
-    try:
-        made.connect(target.socket)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def _pinned(plain: socket.socket, expected: str) -> ssl.SSLSocket:
-    """TLS with the very server whose certificate it is; the fingerprint replaces authorities and names."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    secure = context.wrap_socket(plain)
-    found = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
-    if found != expected:
-        secure.close()
-        raise OtherCertificate(f"another certificate answers: {found} in place of {expected}")
-    return secure
+class BadAnswer(OSError):
+    """What answered does not speak HTTP as a server does; the text names the mistake."""
 
 
 def get(target: Target, path: str, *, token: str = "", timeout_seconds: float = 5.0) -> Answer:
-    """``GET`` a path below the base URL; raises ``OSError`` or ``http.client.HTTPException`` where nobody answers."""
+    """``GET`` a path below the base URL; raises ``OSError`` where nobody answers."""
     return ask(target, "GET", path, token=token, timeout_seconds=timeout_seconds)
 
 
@@ -103,14 +59,14 @@ def ask(
 ) -> Answer:
     """The same with any method, and ``headers`` besides; ``Host`` among them replaces our own."""
     said = {**(headers or {}), **({"Authorization": f"token {token}"} if token else {})}
-    connection = _Connection(target, timeout=timeout_seconds)
-    try:
-        connection.request(method, target.base_url + path, headers=said)
-        response = connection.getresponse()
-        cookies = "; ".join(each.split(";")[0] for each in response.headers.get_all("Set-Cookie") or [])
-        return Answer(response.status, response.read(), cookies)
-    finally:
-        connection.close()
+    return load()(target, method, path, headers=said, timeout_seconds=timeout_seconds)
+
+
+def load() -> Callable[..., Answer]:
+    """What asks, which takes long to load: for those who are waiting for the server anyway."""
+    from ansible_collections.hpc.jupyter.plugins.module_utils.connection import exchange
+
+    return exchange
 
 
 def port_from_info(runtime: str) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import http.client
 import json
 import os
 import re
@@ -90,6 +89,7 @@ class Server:
         seconds = self._place.request.startup_seconds
         deadline = time.monotonic() + seconds
         problem = "nothing listens"
+        probe.load()
         while not self._signals.stop:
             code = self.poll()
             if code is not None:
@@ -123,7 +123,7 @@ class Server:
         try:
             status = probe.get(target, "api/status", token=self._token)
             terminals = probe.get(target, "api/terminals", token=self._token)
-        except (OSError, http.client.HTTPException):
+        except OSError:
             return True  # one that is too busy to answer is in use
         counted = _json(status.body, {})
         return bool(counted.get("kernels", 1) or counted.get("connections", 1) or _json(terminals.body, []))
@@ -185,8 +185,8 @@ def _problem(target: probe.Target, *, token: str) -> str:
     try:
         with_token = probe.get(target, "api/status", token=token)
         without = probe.get(target, "api/status")
-    except (OSError, http.client.HTTPException) as error:
-        return f"{type(error).__name__}: {error}"
+    except OSError as error:
+        return _said(error)
     if without.status == 200:
         raise CannotStart("Jupyter lets people in without a token, so it was shut down: a configuration file opens it")
     if with_token.status in (401, 403):
@@ -208,18 +208,22 @@ def _open_door(target: probe.Target, *, token: str, cookies: str) -> str:
     for method, path, secret, headers, what in doors:
         try:
             status = probe.ask(target, method, path, token=secret, headers=headers).status
-        except (OSError, http.client.HTTPException) as error:
-            return f"{type(error).__name__}: {error}"
+        except OSError as error:
+            return _said(error)
         if status not in (302, 401, 403, 404):
             raise CannotStart(f"Jupyter takes {what}, so it was shut down: a configuration file opens it")
     return ""
+
+
+def _said(error: OSError) -> str:
+    return str(error) if isinstance(error, probe.BadAnswer) else f"{type(error).__name__}: {error}"
 
 
 def version(target: probe.Target) -> str:
     """The version that the server names; empty where it takes too long to, for nothing depends on it."""
     try:
         body = probe.get(target, "api").body
-    except (OSError, http.client.HTTPException):
+    except OSError:
         return ""
     found = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', body)
     return found.group(1).decode("ascii") if found else ""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, probe, record
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, connection, probe, record
 
 from tests.session_site import NONCE, Site
 
@@ -77,7 +77,7 @@ def _address(text: str) -> str:
 
 def _new_kernel(site: Site) -> None:
     target = site.target()
-    asked = probe._Connection(target, timeout=20)
+    asked = connection.Connection(target, timeout=20)
     asked.request("POST", f"{target.base_url}api/kernels", "{}", {"Authorization": f"token {site.token()}"})
     assert asked.getresponse().status == 201
     asked.close()
