@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import probe
+from ansible_collections.hpc.jupyter.plugins.module_utils import connection
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import make
 
 from tests.jupyter_env import jupyter_python
@@ -40,7 +40,7 @@ class Browser:
 
     def ask(self, method: str, path: str, **form: str) -> int:
         """The status of the answer."""
-        asked = probe._Connection(self._target, timeout=20)
+        asked = connection.Connection(self._target, timeout=20)
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
         body = urlencode(form) if form else None
         headers |= {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
