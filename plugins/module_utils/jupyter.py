@@ -70,8 +70,21 @@ def argv(start: Start) -> list[str]:
     settings = {**_address(start), **_doors(start), **_manners(), **_idle(start.idle_seconds)}
     flags = ["--allow-root"] if start.allow_root else []
     options = [f"--{name}={value}" for name, value in settings.items()]
-    module = interfaces.INTERFACES[start.interface].module
-    return [start.python, "-m", module, "--no-browser", *flags, *options]
+    return [start.python, *_begin(interfaces.INTERFACES[start.interface].module), "--no-browser", *flags, *options]
+
+
+_WITHOUT_YARN = (
+    "import os, runpy, sys; sys.path[0] = os.getcwd(); path = os.environ.get('PATH', os.defpath); "
+    "import jupyterlab.commands; os.environ['PATH'] = os.devnull; import jupyterlab.labapp; os.environ['PATH'] = path; "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+"""As ``-m``. Where PATH has a node, JupyterLab runs yarn whenever it is loaded, which is half of its start: to learn
+where builds, which nobody makes here, would get their packages from."""
+
+
+def _begin(module: str) -> list[str]:
+    """How Python starts ``module``."""
+    return ["-m", module] if module == "nbclassic" else ["-c", _WITHOUT_YARN, module]
 
 
 def _address(start: Start) -> dict[str, object]:

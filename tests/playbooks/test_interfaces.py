@@ -53,7 +53,7 @@ def test_a_session_shows_the_interface_that_was_asked_for(
     assert f'<script src="{now.base_url}hpc-jupyter/notice.js"></script>'.encode() in answer.body
     url = site.command("url", "--port", "8888").stdout.strip()
     assert url == f"http://127.0.0.1:8888{now.base_url}{page}?token={site.token()}"
-    assert f" -m {program} " in " ".join(process.command for process in _processes(site))
+    assert f" {program} --no-browser " in " ".join(process.command for process in _processes(site))
 
 
 def _processes(site: Site) -> list[children.Process]:
@@ -68,8 +68,7 @@ def test_a_nice_session_is_nice_with_its_kernels(site: Site) -> None:
     site.ready()
     _start_kernel(site)
     wait_for(lambda: [process for process in _processes(site) if "ipykernel" in process.command])
-    levels = {process.command.split(" -m ")[-1][:20]: os.getpriority(os.PRIO_PROCESS, process.pid)
-              for process in _processes(site)}  # fmt: skip
+    levels = {process.pid: os.getpriority(os.PRIO_PROCESS, process.pid) for process in _processes(site)}
     assert len(levels) >= 3
     assert set(levels.values()) == {7}, levels
 

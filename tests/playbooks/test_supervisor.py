@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -26,6 +27,8 @@ def _up(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[Site
     made = Site(tmp_path_factory.mktemp("up"), python)
     _plant_hostile_files(made.home)
     made.intend(idle_seconds=3600)
+    with open(made.layout.environment_script, "a", encoding="utf-8") as script:
+        script.write(f'export PATH={_plant_node(made.home)}:"$PATH"\n')
     made.job(JUPYTER_TOKEN="planted", JUPYTER_CONFIG_PATH=str(made.home / ".jupyter"), SLURM_EXPORT_ENV="NONE")
     made.ready()
     yield made
@@ -39,6 +42,15 @@ def _plant_hostile_files(home: Path) -> None:
     (home / ".jupyter" / "jupyter_lab_config.py").write_text(f"open({str(home / 'was-read')!r}, 'w').close()\n")
     for module in ("json", "random", "jupyterlab"):
         (home / f"{module}.py").write_text("raise SystemExit('taken from the home directory')\n")
+
+
+def _plant_node(home: Path) -> Path:
+    """A node that tells what it was to run."""
+    place = home / "programs"
+    place.mkdir()
+    (place / "node").write_text(f'#!/bin/sh\necho "$@" >> {home}/node-ran\n')
+    (place / "node").chmod(0o700)
+    return place
 
 
 def _plant_kernel_with_a_daemon(home: Path) -> None:
@@ -337,5 +349,28 @@ def test_attach_gives_record_and_token_on_a_line_of_its_own(up: Site) -> None:
     assert told["token"] == up.token()
     assert record.parse(json.dumps(told["record"]).encode(), path="") == up.record()
     missing = up.command("attach", "--session", "other", "--nonce", "abcdef0123456789")
-    assert missing.stdout == '\nabcdef0123456789 {"error": "there is no session other of me@here"}\n'
+    assert missing.stdout == (
+        '\nabcdef0123456789 {"error": "there is no session other of me@here", "version": "0.1.0"}\n'
+    )
     assert missing.returncode == 4
+
+
+def test_jupyterlab_does_not_run_yarn_to_start_and_kernels_have_path_as_it_was(up: Site, python: Path) -> None:
+    ran = up.home / "node-ran"
+    assert not ran.exists() or "yarn" not in ran.read_text()
+    assert _post(up, "api/kernels") == 201
+    wait_for(lambda: _kernels(up))
+    [path] = re.findall(r"(?:^|\0)PATH=([^\0]*)", _proc(_kernels(up)[0], "environ"))
+    assert f"{up.home}/programs" in path.split(":")
+    argv = [str(python), "-m", "jupyterlab", "--version"]
+    plain = {"HOME": str(up.home), "PATH": f"{up.home}/programs:/usr/bin:/bin"}
+    subprocess.run(argv, env=plain, cwd=up.layout.root, timeout=60, check=True, stdout=subprocess.DEVNULL)
+    assert "yarn" in ran.read_text(), "JupyterLab does that no more, so that there is nothing to keep it from"
+
+
+def _kernels(site: Site) -> list[int]:
+    return [each for each in _session_processes(site) if "ipykernel_launcher" in _proc(each, "cmdline")]
+
+
+def _proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text(errors="replace")

@@ -51,7 +51,8 @@ def test_critical_settings_are_on_the_command_line(setting: str, value: str) -> 
 
 
 def test_jupyterlab_is_run_by_the_environment_s_python_and_never_as_root_unless_told() -> None:
-    assert jupyter.argv(_START)[:4] == ["/env/bin/python", "-m", "jupyterlab", "--no-browser"]
+    assert jupyter.argv(_START)[0] == "/env/bin/python"
+    assert jupyter.argv(_START)[3:5] == ["jupyterlab", "--no-browser"]
     assert jupyter.argv(replace(_START, interface="nbclassic"))[1:3] == ["-m", "nbclassic"]
     assert "--allow-root" not in jupyter.argv(_START)
     assert "--allow-root" in jupyter.argv(replace(_START, allow_root=True))
