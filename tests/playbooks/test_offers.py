@@ -151,7 +151,7 @@ def test_a_session_in_use_stays_as_it_is(site: Site) -> None:
     first = site.ready()
     _new_kernel(site)
     refused = site.command("offer", "--nonce", NONCE, "lan", SSH_CONNECTION=f"{_LOGIN} 1 {_LOGIN} 22")
-    assert (site.told(refused), refused.returncode) == ({"error": _IN_USE}, 1)
+    assert (site.told(refused), refused.returncode) == ({"error": _IN_USE, "version": "0.1.0"}, 1)
     assert replace(site.record(), answered="") == first
     assert json.loads(probe.get(site.target(), "api/status", token=site.token()).body)["kernels"] == 1
 
