@@ -32,6 +32,17 @@ def _launched(alice: Laptop, *options: str) -> Popen[Any]:
     return alice.lab.host("client").popen(argv, user="alice", stdout=PIPE, stderr=STDOUT)
 
 
+def _until_it_holds(launched: Popen[Any]) -> str:
+    """What a launch says until it knows the session and its time."""
+    said = ""
+    assert launched.stdout is not None
+    for line in launched.stdout:
+        said += line
+        if line.startswith("Ctrl-C ends this connection"):
+            break
+    return said
+
+
 def _is_ready(alice: Laptop) -> bool:
     path = f"/home/alice/.local/share/hpc-jupyter/{alice.cluster}/sessions/default/record.json"
     if not alice.login.exists(path):
@@ -46,9 +57,10 @@ def test_a_walltime_that_is_extended_is_followed_and_its_end_is_named(alice: Lap
     alice.set_up()
     with _launched(alice, "--time", "0:02:00") as launched:
         until(lambda: _is_ready(alice) or launched.poll() is not None, what="a session", seconds=120)
+        told = _until_it_holds(launched)
         before = alice.record()
         alice.login.run(["scontrol", "update", f"JobId={before['job_id']}", "TimeLimit=3"])
-        told = str(launched.communicate(timeout=SECONDS)[0])
+        told += str(launched.communicate(timeout=SECONDS)[0])
     after = alice.record()
     assert launched.returncode == 4, told
     assert "Warning: session default of alice@lab ends at " in told
