@@ -27,7 +27,7 @@ from hpc_jupyter.progress import Standing
 
 _ASK_SECONDS = 15.0
 _JOIN_SECONDS = 0.5
-_CHANGED_SECONDS = 60.0
+_CHANGED_SECONDS = 30.0
 _UNUSED_SECONDS = 300.0
 
 
