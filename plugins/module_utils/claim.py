@@ -72,7 +72,7 @@ class Claim:
         try:
             latest = rec.read(self.files.record)
             if self._is_lost(latest):
-                latest = rec.update(self.files.record, lambda now: self._last if self._is_lost(now) else None)
+                latest = self.update(lambda record: record)
         except (HpcJupyterError, OSError):
             return False
         return latest is not None and not self._is_ours(latest)

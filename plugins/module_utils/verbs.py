@@ -126,15 +126,16 @@ def framed(options: argparse.Namespace, answer: Callable[[Account], dict[str, ob
 
 
 def _answered(answer: Callable[[Account], dict[str, object]]) -> tuple[dict[str, object], int]:
-    version = ""
+    version, code = "", OK
     try:
         account = account_here()
         version = account.version
-        return {**answer(account), "version": version}, OK
+        told = answer(account)
     except HpcJupyterError as error:
-        return {"error": str(error), "version": version}, exit_code(error)
+        told, code = {"error": str(error)}, exit_code(error)
     except OSError as error:
-        return {"error": str(error), "version": version}, FAILED
+        told, code = {"error": str(error)}, FAILED
+    return {**told, "version": version}, code
 
 
 def recorded(account: Account, name: str, *, patient: bool = False) -> Record:

@@ -50,18 +50,17 @@ class Attached:
 class Seen:
     """What one question tells of an account: the release that has set it up, empty if none has, and a session.
 
-    ``error`` is why there is none to tell of.
+    In place of a session, ``session`` is why there is none to tell of.
     """
 
     installed: str
-    attached: Attached | None = None
-    error: HpcJupyterError | None = None
+    session: Attached | HpcJupyterError
 
     def get(self) -> Attached:
         """The session; raises why there is none."""
-        if self.attached is not None:
-            return self.attached
-        raise self.error or Failure("the account has told nothing")
+        if isinstance(self.session, HpcJupyterError):
+            raise self.session
+        return self.session
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,14 @@ class Access:
                 f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
                 f"{_last(answer.stderr)}. Set the account up: hpc-jupyter setup {self.cluster.account}"
             )
-            return Seen("", error=Failure(why))
+            return Seen("", Failure(why))
         installed = str(told.get("version") or "")
         if "error" in told:
-            return Seen(installed, error=_refusal(str(told["error"]), answer.code))
+            return Seen(installed, _refusal(str(told["error"]), answer.code))
         try:
             return Seen(installed, _attached(told, account=self.cluster.account))
         except HpcJupyterError as error:
-            return Seen(installed, error=error)
+            return Seen(installed, error)
 
     def last_words(self, log: str) -> tuple[str, ...]:
         """The last lines of a session's log, as far as they can be read now."""

@@ -21,14 +21,19 @@ def step(**session: Any) -> Step:
     return Step("ok", "alice@lab", "Find or submit the session", {"session": session} if session else {})
 
 
-def test_only_a_session_that_is_ready_is_connected_to() -> None:
-    calls: list[str] = []
+def noting(calls: list[str]) -> Ahead:
+    """One that notes what it does."""
 
     def connect() -> Link:
         calls.append("connect")
         return LINK
 
-    with Ahead(connect, lambda _: calls.append("drop"), lambda: calls.append("then")) as ahead:
+    return Ahead(connect, lambda _: calls.append("drop"), lambda: calls.append("then"))
+
+
+def test_only_a_session_that_is_ready_is_connected_to() -> None:
+    calls: list[str] = []
+    with noting(calls) as ahead:
         for each in (step(), step(state="queued"), step(state="starting"), step(state="ended"), Step("tick")):
             ahead.see(each)
         assert ahead.take() is None
@@ -37,12 +42,7 @@ def test_only_a_session_that_is_ready_is_connected_to() -> None:
 
 def test_it_is_connected_to_once_and_whoever_takes_the_connection_has_it() -> None:
     calls: list[str] = []
-
-    def connect() -> Link:
-        calls.append("connect")
-        return LINK
-
-    with Ahead(connect, lambda _: calls.append("drop"), lambda: calls.append("then")) as ahead:
+    with noting(calls) as ahead:
         ahead.see(step(state="ready"))
         ahead.see(step(state="ready"))
         assert ahead.take() is LINK

@@ -25,7 +25,7 @@ from hpc_jupyter.play import Started
 from hpc_jupyter.watch import finish, start
 
 _WATCH_SECONDS = 30 * 24 * 3600
-_PLAIN = re.compile(r"[\w][\w.@-]*", re.ASCII)
+_PLAIN = re.compile(r"\w[\w.@-]*", re.ASCII)
 
 
 def check(name: str) -> None:
