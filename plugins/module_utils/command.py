@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     url = _verb(verbs, "url", reach.url, "print the session's URL with its token: keep it to yourself")
     url.add_argument("--port", type=int, help="the port of 127.0.0.1 on your computer that you forward (default: 8888)")
     attach = _verb(verbs, "attach", reach.attach, "for hpc-jupyter: the record and the token, framed by a nonce")
+    attach.add_argument("--follow", type=float, metavar="SECONDS",
+                        help="for hpc-jupyter: tell again as the session starts, until it is ready or stdin is closed")
     where = _verb(verbs, "where", reach.where, "for hpc-jupyter: this login host, and the one that a session needs")
     offer = _verb(verbs, "offer", reach.offer, "for hpc-jupyter: have the running session offered another way")
     offer.add_argument("way", choices=wishes.OFFERS)

@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import asdict
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, race, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, following, race, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils import step as steps
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -31,6 +31,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.verbs import (
     recorded,
     tell,
     token_of,
+    way_to,
 )
 
 _LOCAL_PORT = 8888
@@ -38,8 +39,12 @@ _LOCAL_PORT = 8888
 
 
 def attach(options: argparse.Namespace) -> int:
-    """Record and token."""
-    return framed(options, lambda account: attached(account, name_of(options)))
+    """Record and token, and what becomes of them where that is asked for."""
+
+    def answer(account: Account) -> dict[str, object]:
+        return attached(account, name_of(options))
+
+    return framed(options, answer) if options.follow is None else following.follow(options, answer)
 
 
 def attached(account: Account, name: str) -> dict[str, object]:
@@ -48,7 +53,7 @@ def attached(account: Account, name: str) -> dict[str, object]:
     token = token_of(account, record.session) if record.state == rec.READY else ""
     if record.state == rec.READY:
         record = race.claim(account.layout.session(name), record)
-    return {"record": asdict(record), "token": token, "host": socket.gethostname()}
+    return way_to(record, token)
 
 
 def offer(options: argparse.Namespace) -> int:

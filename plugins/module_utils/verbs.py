@@ -13,9 +13,10 @@ import argparse
 import json
 import os
 import re
+import socket
 import sys
-from dataclasses import dataclass
-from typing import Callable
+from dataclasses import asdict, dataclass
+from typing import Callable, Mapping
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import idle, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
@@ -117,15 +118,26 @@ def framed(options: argparse.Namespace, answer: Callable[[Account], dict[str, ob
 
     It tells besides which release has set the account up.
     """
-    if _NONCE.fullmatch(options.nonce) is None:
-        raise BadInput("nonce", f"{options.nonce!r} is not 8 to 64 letters and digits")
-    told, code = _answered(answer)
-    # The line starts a line of its own even if the shell has left one unfinished.
-    tell(f"\n{options.nonce} {json.dumps(told)}")
+    nonce = checked_nonce(options)
+    told, code = answered(answer)
+    frame(nonce, told)
     return code
 
 
-def _answered(answer: Callable[[Account], dict[str, object]]) -> tuple[dict[str, object], int]:
+def checked_nonce(options: argparse.Namespace) -> str:
+    """The nonce that frames the answers; raises ``BadInput``."""
+    if _NONCE.fullmatch(options.nonce) is None:
+        raise BadInput("nonce", f"{options.nonce!r} is not 8 to 64 letters and digits")
+    return str(options.nonce)
+
+
+def frame(nonce: str, told: Mapping[str, object]) -> None:
+    """One answer, on a line of its own even if the shell has left one unfinished."""
+    tell(f"\n{nonce} {json.dumps(told)}")
+
+
+def answered(answer: Callable[[Account], dict[str, object]]) -> tuple[dict[str, object], int]:
+    """What there is to tell, with the account's release, and the exit code; a failure is told too."""
     version, code = "", OK
     try:
         account = account_here()
@@ -158,6 +170,11 @@ def token_of(account: Account, name: str) -> str:
     """The session's token."""
     with open(account.layout.session(name).token, encoding="ascii") as stream:
         return stream.read().strip()
+
+
+def way_to(record: Record, token: str) -> dict[str, object]:
+    """What leads a client to a session, from the login host that it has reached."""
+    return {"record": asdict(record), "token": token, "host": socket.gethostname()}
 
 
 def line(view: View) -> str:
