@@ -18,11 +18,11 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import Inside, Surroundings, short_host
 
-_NOWHERE: dict[str, Any] = {
+NOWHERE: dict[str, Any] = {
     "socket": "", "address": "", "port": 0, "login_socket": "", "login_port": 0, "tls_sha256": "", "step_host_key": "",
-    "idle_since": "", "idle_ends_at": "",
 }
-"""What a record says of a server that does not run."""
+"""Where a record says that a server is that does not run."""
+_UNUSED = {**NOWHERE, "idle_since": "", "idle_ends_at": ""}
 
 
 class Claim:
@@ -65,7 +65,7 @@ class Claim:
 
     def conclude(self, *, how: str, reason: str) -> Record | None:
         """Write the session's end."""
-        return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), **_NOWHERE, pid=0))
+        return self.update(lambda record: replace(rec.ended(record, how=how, reason=reason), **_UNUSED, pid=0))
 
     def is_superseded(self) -> bool:
         """Whether a newer generation is known; a record that was lost or emptied meanwhile is written again."""
@@ -112,7 +112,7 @@ class Claim:
             latest, state=rec.STARTING, how="", reason="", job_id=latest.job_id or self.job_id, pid=os.getpid(),
             restarts=self._inside.restarts, node=self._inside.node or short_host(),
             started_at=rec.timestamp(started),
-            ends_at=rec.timestamp(self.ends_at) if self.ends_at else "", **_NOWHERE,
+            ends_at=rec.timestamp(self.ends_at) if self.ends_at else "", **_UNUSED,
         )
 
     def _better_claim(self, latest: Record | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import jupyter, node, offering, probe
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils.claim import Claim
+from ansible_collections.hpc.jupyter.plugins.module_utils.claim import NOWHERE, Claim
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.jupyter import CannotStart
 from ansible_collections.hpc.jupyter.plugins.module_utils.offering import CannotOffer, Listening
@@ -68,7 +68,7 @@ class Offered:
         landing = landing or self._landing
         tunnel = self._open_tunnel(landing) if offer == "reverse" else None
         try:
-            self._listen(self._needed(offer, landing, by_port=tunnel is not None and tunnel.by_port))
+            self._listen(self._needed(offer, landing, by_port=tunnel is not None and tunnel.by_port), offer)
         except HpcJupyterError:
             if tunnel is not None:
                 tunnel.close()
@@ -83,7 +83,7 @@ class Offered:
         if self.server is not None:
             by_port = self._tunnel is not None and self._tunnel.by_port
             needed = self._needed(self._offer, self._landing, by_port=by_port)
-            self._exchange(self.server, replace(needed, port=self._target.port if self._target else 0))
+            self._exchange(self.server, replace(needed, port=self._target.port if self._target else 0), self._offer)
             self._announce()
 
     def look_after(self) -> None:
@@ -117,29 +117,29 @@ class Offered:
             copies=self._place.directory.certificates, login=login, by_port=by_port,
         )
 
-    def _listen(self, needed: Listening) -> None:
+    def _listen(self, needed: Listening, offer: str) -> None:
         """Have a server that listens on what is needed, without taking one away that somebody uses."""
         server = self.server
         if server is None:
-            self._start(needed)
+            self._start(needed, offer)
         elif not server.listening.serves(needed):
             if server.in_use():
                 raise CannotOffer(
                     f"session {self._record.session} is in use: to offer it another way would restart Jupyter and end "
                     "its kernels. Shut them down and close the page first, or stop the session and launch it again"
                 )
-            self._exchange(server, needed)
+            self._exchange(server, needed, offer)
 
-    def _exchange(self, server: Server, needed: Listening) -> None:
+    def _exchange(self, server: Server, needed: Listening, offer: str) -> None:
         """Another server in place of this one; the former one again if that does not come up."""
         try:
             self._place.check()
         except HpcJupyterError as error:
             raise CannotOffer(f"{error}. Jupyter was left running as it was") from error
-        self._claim.update(lambda record: replace(record, state=rec.STARTING))
+        self._claim.update(lambda record: replace(record, state=rec.STARTING, **NOWHERE))
         server.shut_down()
         try:
-            self._start(needed)
+            self._start(needed, offer)
         except (HpcJupyterError, OSError) as error:
             if self.server is not None:
                 self.server.shut_down()
@@ -149,15 +149,26 @@ class Offered:
 
     def _start_again(self, former: Listening) -> None:
         try:
-            self._start(former)
+            self._start(former, self._offer)
         except (HpcJupyterError, OSError) as error:
             raise CannotStart(str(error)) from error
 
-    def _start(self, needed: Listening) -> None:
+    def _start(self, needed: Listening, offer: str) -> None:
         self.server = Server(self._place, needed, token=self._token, signals=self._signals)
+        self._known = {
+            "offer": offer, "socket": needed.socket, "tls_sha256": needed.tls_sha256, "host_keys": node.host_keys(),
+            "addresses": node.addresses(),
+        }
+        self._tell_ahead()
         if self._step_host_key is None:  # what the session offers besides is made ready while Jupyter starts
             self._step_host_key = self._prepare_step()
         self._target = self.server.prove()
+
+    def _tell_ahead(self) -> None:
+        """Where the server is going to be, so that a client is there when it is; of a port nobody knows that yet."""
+        if self._known["offer"] == "socket":
+            with contextlib.suppress(HpcJupyterError, OSError):  # it is told again once the server is there
+                self._claim.update(lambda record: replace(record, **self._known))
 
     def _open_tunnel(self, landing: Landing | None) -> Tunnel:
         """The way back, open; raises ``CannotOffer`` if it does not open."""
@@ -178,11 +189,9 @@ class Offered:
         if target is None:
             return
         self._known = {
-            "offer": self._offer, "reason": reason, "socket": target.socket, "port": target.port,
-            "address": target.address if self._offer == "lan" else "", "tls_sha256": target.tls_sha256,
-            "step_host_key": self._step_host_key or "", "host_keys": node.host_keys(),
-            "addresses": node.addresses(), "jupyter_version": version(target),
-            "page": jupyter.page(self._place.request.interface),
+            **self._known, "offer": self._offer, "reason": reason, "port": target.port,
+            "address": target.address if self._offer == "lan" else "", "step_host_key": self._step_host_key or "",
+            "jupyter_version": version(target), "page": jupyter.page(self._place.request.interface),
         }
         self._untold = True
         self._tell()

@@ -45,6 +45,8 @@ class Record:
     (``login_socket``, else ``login_port`` of 127.0.0.1, on ``login_host``); empty in records of the first release.
     ``tls_sha256`` is the SHA-256 of its certificate in hexadecimal digits, empty where it speaks plain http.
     ``host_keys`` and ``login_host_keys`` are the public host keys of ``node`` and ``login_host``, ``TYPE BASE64``.
+    Where a server is going to listen on a ``socket`` for a client that comes to the node, these are told while it still
+    is ``starting``.
     ``answered`` is the id of the last wish that the supervisor has heeded (see ``wishes.py``), and after a space why it
     could not.
     ``ends_at`` is when the job's time is over; ``idle_since`` is since when nobody has used the session, empty while
