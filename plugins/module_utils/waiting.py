@@ -73,13 +73,18 @@ def _pause(path: str, current: View, *, same_seconds: float) -> float:
 
 
 def _changes(path: str, before: rec.Record | None, *, until: float, closely_until: float) -> bool:
-    """Return as soon as the record is another one than ``before`` the scheduler was asked; whether it is."""
-    while rec.read(path) == before:
+    """Return as soon as the session is further than ``before`` the scheduler was asked; whether it is."""
+    while _stage(rec.read(path)) == _stage(before):
         now = time.monotonic()
         if now >= until:
             return False
         time.sleep(_CLOSE_WATCH_SECONDS if now < closely_until else _WATCH_SECONDS)
     return True
+
+
+def _stage(record: rec.Record | None) -> object:
+    """How far it is: for what a record only says besides, nobody waits, and no scheduler has to be asked."""
+    return (record.generation, record.job_id, record.pid, record.state) if record else None
 
 
 def _withdraw(layout: Layout, name: str, scheduler: Scheduler, current: View) -> View:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import record
+from ansible_collections.hpc.jupyter.plugins.module_utils import node, record
 
-from tests.session_site import Site, processes_of
+from tests.session_site import Site, processes_of, wait_for
 
 
 def _fails(site: Site, prefix: list[str] | None = None) -> str:
-    job = site.job(prefix=prefix)
+    return _failed(site, site.job(prefix=prefix))
+
+
+def _failed(site: Site, job: subprocess.Popen[bytes]) -> str:
     assert site.ended(job) == 1
     now = site.record()
     assert (now.state, now.how) == (record.ENDED, "failed")
@@ -49,7 +53,12 @@ def test_a_jupyter_that_lives_and_listens_on_nothing_is_ended(site: Site) -> Non
     site.intend(startup_seconds=12)
     hangs = "import time\nprint('hangs', flush=True)\ntime.sleep(60)\n"
     Path(site.layout.server, "jupyter_server_config.py").write_text(hangs)
-    assert _fails(site) == "Jupyter did not answer within 12 seconds (nothing listens): hangs"
+    job = site.job()
+    wait_for(lambda: site.record().socket)
+    now = site.record()
+    assert (now.state, now.offer, Path(now.socket).name, now.host_keys) == ("starting", "socket", "s", node.host_keys())
+    assert _failed(site, job) == "Jupyter did not answer within 12 seconds (nothing listens): hangs"
+    assert site.record().socket == ""
     assert "jupyterlab --no-browser" not in " ".join(process.command for process in processes_of(site.layout.root))
 
 

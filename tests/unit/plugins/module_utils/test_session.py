@@ -191,6 +191,24 @@ def test_waiting_leaves_what_is_still_starting(account: tuple[Layout, Scheduler]
     assert session.wait(layout, "default", scheduler, seconds=0.5).state == rec.STARTING
 
 
+def test_the_scheduler_is_not_asked_for_what_a_starting_session_says_besides(
+    account: tuple[Layout, Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, scheduler = account
+    session.find_or_submit(wanted(), layout, scheduler)
+    path, query = layout.session("default").record, scheduler.query
+    asked: list[str] = []
+
+    def spied(job_id: str) -> Job:
+        asked.append(job_id)
+        rec.update(path, lambda latest: replace(known(latest), socket="/tmp/hpcj-x/s"))
+        return query(job_id)
+
+    monkeypatch.setattr(scheduler, "query", spied)
+    assert session.wait(layout, "default", scheduler, seconds=0.25).state == rec.STARTING
+    assert len(asked) == 2  # at first, and at the end
+
+
 def test_a_refused_job_says_so_in_the_record_too(account: tuple[Layout, Scheduler]) -> None:
     layout, scheduler = account
     os.chmod(layout.job_script, 0o600)
