@@ -188,7 +188,7 @@ session:
       type: str
       sample: c1
     socket:
-      description: The Unix socket on the node, empty if it listens on a port.
+      description: The Unix socket on the node, already told while Jupyter starts; empty if it listens on a port.
       type: str
     offer:
       description: How the running session is offered, as in O(offer).
