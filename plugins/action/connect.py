@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
@@ -17,21 +17,16 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.answer import answering
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import closed_early
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import interpreter
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import refuse_odd_numbers
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.patience import attempts
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import (
     ConnectFailed,
     open_master,
-    run_remote,
     stale_master,
 )
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
-
-_SEARCH_SECONDS = 120
-"""Modules may take that long to be listed and loaded, on machines whose own Python is too old."""
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
@@ -47,15 +42,19 @@ class ActionModule(AccountAction):
     _arguments: ClassVar[dict[str, Any]] = {
         "timeout_seconds": {"type": "int", "default": 60},
         "record": {"type": "dict"},
+        "later": {"type": "bool", "default": False},
     }
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Never changes an account, so there is no difference in check mode."""
-        gate.pass_through()
-        if cluster.local:
+        if not cluster.local:
+            self._check_connection(cluster)
+            self._check_arguments(cluster)
+        is_later = arguments["later"] and gate.is_there()
+        if not is_later:
+            gate.pass_through()
+        if cluster.local or is_later:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
-        self._check_connection(cluster)
-        self._check_arguments(cluster)
         files = write(cluster)
         if arguments["record"]:
             trust(cluster, files, arguments["record"])
@@ -70,21 +69,10 @@ class ActionModule(AccountAction):
         ours = ("hpc_", "jupyter_")
         refuse_odd_numbers({name: value for name, value in task_vars.items() if name.startswith(ours)})
         self._alone = len(task_vars.get("ansible_play_hosts_all", ())) < 2
-        self._interpreter = self._templar.template(task_vars.get("ansible_python_interpreter")) or "auto"
         refused = refusal(task_vars, self._templar.template)
         if refused is not None:
             raise refused
         return super()._cluster(task_vars)
-
-    def _python(self, cluster: Cluster, files: Files) -> dict[str, str]:
-        """What Ansible would find out by itself, looking at less; nothing where the inventory names a Python."""
-        if not str(self._interpreter).startswith("auto"):
-            return {}
-
-        def ask(argv: Sequence[str]) -> str:
-            return run_remote(cluster, files, argv, timeout_seconds=_SEARCH_SECONDS).stdout
-
-        return {"discovered_interpreter_python": interpreter(cluster, files, ask)}
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""

@@ -18,5 +18,5 @@ class FilterModule:
         """The filters by name."""
         return {
             "session_line": words.line, "leftover_line": leftovers.line, "instructions": instructions,
-            "check_line": words.check_line, "idle_seconds": idle.seconds, "idle_problem": idle.problem,
+            "check_line": words.check_line, "idle_seconds": idle.seconds,
         }

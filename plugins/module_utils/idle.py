@@ -33,15 +33,6 @@ def allowed(asked: object, *, limit: object = LIMIT_SECONDS, local: bool = False
     return wanted
 
 
-def problem(asked: object, limit: object = LIMIT_SECONDS, *, local: bool = False) -> str:
-    """What is wrong with what is asked for; empty if nothing."""
-    try:
-        allowed(asked, limit=limit, local=local)
-    except BadInput as error:
-        return str(error)
-    return ""
-
-
 def seconds(asked: object, limit: object = LIMIT_SECONDS, *, local: bool = False) -> int:
     """What is asked for, or the usual time."""
     return allowed(asked, limit=limit, local=local)

@@ -43,6 +43,13 @@ options:
       - The host keys of its node, of its login host and of the sshd of its job are trusted from then on, since the
         record came over a checked connection.
     type: dict
+  later:
+    description:
+      - Only check, where C(hpc-jupyter) has started the play before it knows whether it is needed.
+      - M(hpc.jupyter.session) waits for that, and goes in over the connection that C(hpc-jupyter) has opened meanwhile.
+      - A play that is run in another way logs in at once.
+    type: bool
+    default: false
 notes:
   - Play variables of the collection's playbooks let Ansible use the generated configuration, see
     P(hpc.jupyter.ssh_args#filter).

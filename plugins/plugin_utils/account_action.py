@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -14,7 +14,13 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import filter_loader, test_loader
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster, place
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import interpreter
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import run_remote
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files
+
+_SEARCH_SECONDS = 120
+"""Modules may take that long to be listed and loaded, on machines whose own Python is too old."""
 
 # A strategy imports an action before it forks a process for each task of each account: what is loaded here is there in
 # all of them. Otherwise each would load all filters and tests for itself, which takes longer than most tasks.
@@ -53,7 +59,18 @@ class AccountAction(ActionBase):  # type: ignore[misc]  # ansible carries no typ
         names = [name for name in task_vars if name.startswith("hpc_") or name == "ansible_user"]
         facts = {name: self._templar.template(task_vars[name]) for name in names}
         facts["ansible_connection"] = self._connection.transport
+        self._interpreter = self._templar.template(task_vars.get("ansible_python_interpreter")) or "auto"
         return Cluster.from_facts(facts, account=task_vars["inventory_hostname"])
+
+    def _python(self, cluster: Cluster, files: Files) -> dict[str, str]:
+        """What Ansible would find out by itself, looking at less; nothing where the inventory names a Python."""
+        if not str(self._interpreter).startswith("auto"):
+            return {}
+
+        def ask(argv: Sequence[str]) -> str:
+            return run_remote(cluster, files, argv, timeout_seconds=_SEARCH_SECONDS).stdout
+
+        return {"discovered_interpreter_python": interpreter(cluster, files, ask)}
 
 
 def _ours(task_vars: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A play that is started before anybody knows whether it is needed waits here, and contacts nobody until then.
 
+What can be got ready on this machine is got ready before.
+
 The gate is a file that the process which started the play keeps locked. However that process ends, the lock goes with
 it; only a gate that was opened has a word in it.
 """
@@ -36,6 +38,11 @@ def closed(path: str) -> Iterator[Callable[[], None]]:
         yield open_it
     finally:
         os.close(descriptor)
+
+
+def is_there() -> bool:
+    """Whether this play has a gate, open or not."""
+    return bool(os.environ.get(VARIABLE))
 
 
 def pass_through() -> None:

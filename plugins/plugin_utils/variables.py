@@ -29,6 +29,7 @@ SECRETS = ("jupyter_server_password", "jupyter_server_authority_passphrase")
 OFFLINE = ("auto", "always", "never")
 KINDS = ("venv", "existing", "module", "conda", "command")
 _ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEAR = 0.85
 """How alike another name must be to one of ours to be taken for a misspelt one."""
 _LIKE = 0.75
@@ -46,7 +47,7 @@ def specs() -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(glob.glob(os.path.join(_ROLES, "*", "meta", "argument_specs.yml"))):
         with open(path, encoding="utf-8") as stream:
-            points = yaml.safe_load(stream)["argument_specs"]
+            points = yaml.load(stream, Loader=_SafeLoader)["argument_specs"]  # noqa: S506 - it is a safe one
         for point in points.values():
             found.update(point.get("options") or {})
     return {name: spec for name, spec in found.items() if name.startswith(PREFIX)}

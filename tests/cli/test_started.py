@@ -31,6 +31,16 @@ PLAY = """\
       changed_when: false
 """
 
+LAUNCH = """\
+- hosts: all
+  gather_facts: false
+  vars: {ansible_connection: local, hpc_scheduler: none, hpc_route: local}
+  tasks:
+    - hpc.jupyter.connect: {later: true}
+    - ansible.builtin.copy: {content: "", dest: "{{ playbook_dir }}/came", mode: "0600"}
+    - hpc.jupyter.session: {account: here, cluster: here, scheduler: none, root: "{{ playbook_dir }}/root"}
+"""
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -75,6 +85,19 @@ def test_it_goes_on_when_it_is_wanted(place: Path) -> None:
         assert started.go_on(quiet).succeeded
     assert (place / "went-through").exists()
     assert until(lambda: is_over(place))
+
+
+def test_what_is_left_for_later_waits_where_the_session_is_looked_for(place: Path) -> None:
+    (place / "play.yml").write_text(LAUNCH)
+    told: list[str] = []
+    with Started(play(place)) as started:
+        assert until((place / "came").exists)
+        (place / "root").mkdir()  # a module that had looked already would have found none
+        for name in ("job.sh", "hpc-session"):
+            (place / "root" / name).touch()
+        result = started.go_on(lambda step: told.append(step.task))
+    assert result.message.startswith(f"here is not set up: {place}/root/environment.sh is missing. ")
+    assert not result.hosts["here"].unreachable
 
 
 def test_left_it_ends_without_having_gone_on(place: Path) -> None:

@@ -116,7 +116,6 @@ def test_a_playbook_has_a_test(playbook: str, tests_text: str) -> None:
         (SCHEDULERS, "docs/schedulers.md"),
         (SCHEDULERS, "plugins/doc_fragments/account.py"),
         (SCHEDULERS, "roles/jupyter_session/meta/argument_specs.yml"),
-        (SCHEDULERS, "roles/jupyter_session/tasks/preflight.yml"),
         (ROUTES, "docs/architecture.md"),
         ([name for name in ROUTES if name != "local"], "docs/sites/README.md"),
     ],

@@ -100,7 +100,15 @@ def test_a_misspelt_variable_of_any_role_is_refused(home: Home) -> None:
     for playbook in set((ROOT / "playbooks").glob("*.yml")) - {ROOT / "playbooks/doctor.yml"}:
         [play] = yaml.safe_load(playbook.read_text())
         first = next(task for task in play["tasks"] if "ansible.builtin.assert" not in task)
-        assert "hpc.jupyter.connect" in first.get("block", [first])[0], playbook
+        begins = first.get("block", [first])[0]
+        session = begins.get("ansible.builtin.import_role", {}).get("name") == "hpc.jupyter.jupyter_session"
+        assert session or "hpc.jupyter.connect" in begins, playbook
+    [connects] = yaml.safe_load((ROOT / "roles/jupyter_session/tasks/preflight.yml").read_text())
+    assert "hpc.jupyter.connect" in connects
+    for tasks in set((ROOT / "roles/jupyter_session/tasks").glob("*.yml")) - {
+        ROOT / f"roles/jupyter_session/tasks/{part}.yml" for part in ("preflight", "hub", "doctor")
+    }:
+        assert yaml.safe_load(tasks.read_text())[0]["ansible.builtin.import_tasks"] == "preflight.yml", tasks
     for name, close in (("jupyter_session_tmie", "jupyter_session_time"), ("jupyter_access_kye", "jupyter_access_key")):
         played = home.play("setup.yml", **{name: "1:00:00"})
         assert played.code != 0
@@ -112,7 +120,7 @@ def test_what_a_session_cannot_be_is_refused_before_anything_is_asked(home: Home
     played = home.play("launch.yml", jupyter_session_interface="notebok")
     assert played.code != 0
     assert "'notebok' is not one of lab, notebook, nbclassic. Did you mean notebook?" in played.out
-    assert "TASK [hpc.jupyter.jupyter_session" not in played.out
+    assert re.findall(r"TASK \[(.*)\]", played.out) == ["hpc.jupyter.jupyter_session : Connect"]
 
 
 WRITTEN = {

@@ -22,7 +22,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 ])
 def test_what_is_asked_for_within_what_is_allowed(asked: object, limit: object, local: bool, seconds: int) -> None:
     assert idle.seconds(asked, limit, local=local) == seconds
-    assert idle.problem(asked, limit, local=local) == ""
 
 
 @pytest.mark.parametrize(("asked", "limit", "words"), [
@@ -33,6 +32,6 @@ def test_what_is_asked_for_within_what_is_allowed(asked: object, limit: object, 
     ("", "much", "jupyter_session_idle_limit_seconds: 'much' is not allowed. Write a number of seconds"),
 ])
 def test_what_is_not_allowed_is_refused_with_what_is(asked: object, limit: object, words: str) -> None:
-    assert idle.problem(asked, limit) == words
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput) as told:
         idle.seconds(asked, limit)
+    assert str(told.value) == words

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, the hpc.jupyter contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action hpc.jupyter.session: the module as it is; in a play with a gate, ready to go before that opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import write
+
+_ANY_PYTHON = "/usr/bin/python3"
+
+
+class ActionModule(AccountAction):
+    """Run the module."""
+
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The module's answer; where hpc.jupyter.connect left that for later, with the Python that was found."""
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        variables = dict(task_vars or {})
+        try:
+            found = self._gone_through(variables) if gate.is_there() else {}
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(str(error), result={"kind": getattr(error, "cause", "")}) from None
+        told = {"ansible_facts": found} if found else {}
+        return {**result, **self._execute_module(task_vars=variables), **told}
+
+    def _gone_through(self, variables: dict[str, Any]) -> dict[str, str]:
+        """What is found out behind the gate, also noted in ``variables``."""
+        cluster = self._cluster(variables)
+        # Ansible keeps what it has packed, for whichever Python; that takes longer than all that comes after the gate.
+        packed_for = {**variables, "ansible_python_interpreter": _ANY_PYTHON}
+        self._configure_module(self._task.action, dict(self._task.args), packed_for)
+        gate.pass_through()
+        found = {} if cluster.local else self._python(cluster, write(cluster))
+        variables["ansible_facts"] = {**variables.get("ansible_facts", {}), **found}
+        return found
