@@ -36,18 +36,26 @@ _LONGEST_SECONDS = 86400.0
 _LOOK_SECONDS = 0.04
 
 
-def follow(options: argparse.Namespace, first: Callable[[Account], dict[str, object]]) -> int:
-    """The ``first`` answer, with the exit code that it would have alone, and then the session's changes."""
+def follow(
+    options: argparse.Namespace, first: Callable[[Account], dict[str, object]],
+    also: Callable[[Account], dict[str, object]],
+) -> int:
+    """The ``first`` answer, with the exit code that it would have alone, and then the session's changes.
+
+    What is ``also`` to be told comes with the first answer, even where that is a failure.
+    """
     nonce, seconds = checked_nonce(options), _checked(options.follow)
     followed: list[Followed] = []
+    more: dict[str, object] = {}
 
     def answer(account: Account) -> dict[str, object]:
+        more.update(also(account))
         followed.append(Followed(account, name_of(options)))  # before: the scheduler takes its time, and Jupyter starts
         return first(account)
 
     try:
         told, code = answered(answer)
-        frame(nonce, {**told, "code": code})
+        frame(nonce, {**more, **told, "code": code})
         is_over = code in (BAD_INPUT, FAILED) or bool(told.get("token"))
         return code if is_over else _stay(followed[0], nonce, until=time.monotonic() + seconds, code=code)
     except ConnectionError:

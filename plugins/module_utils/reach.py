@@ -44,7 +44,7 @@ def attach(options: argparse.Namespace) -> int:
     def answer(account: Account) -> dict[str, object]:
         return attached(account, name_of(options))
 
-    return framed(options, answer) if options.follow is None else following.follow(options, answer)
+    return framed(options, answer) if options.follow is None else following.follow(options, answer, _where)
 
 
 def attached(account: Account, name: str) -> dict[str, object]:
@@ -99,7 +99,11 @@ def restart(options: argparse.Namespace) -> int:
 
 def where(options: argparse.Namespace) -> int:
     """This login host's name, and the one that a session depends on."""
-    return framed(options, lambda account: {"host": socket.gethostname(), "pinned": _pinned(account)})
+    return framed(options, _where)
+
+
+def _where(account: Account) -> dict[str, object]:
+    return {"host": socket.gethostname(), "pinned": _pinned(account)}
 
 
 def _pinned(account: Account) -> dict[str, object] | None:

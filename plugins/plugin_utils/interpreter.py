@@ -24,10 +24,14 @@ OLDEST = (3, 8)
 _KEPT_SECONDS = 86400.0
 """A login may last for weeks, and a site may take a Python away."""
 
-_FIRST = (
-    'case $1 in "~/"*) own=$HOME/${1#??} ;; *) own=$1 ;; esac\n'
-    '[ -x "$own" ] && "$own" where --nonce "$2"\n'
-    'seconds=$3\nshift 3\ntimeout 1 true 2>/dev/null && set -- timeout "$seconds" "$@"\nexec "$@"\n'
+_BEGIN = (
+    'case $1 in "~/"*) own=$HOME/${1#??} ;; *) own=$1 ;; esac\nnonce=$2 seconds=$3 within=\nshift 3\n'
+    'timeout 1 true 2>/dev/null && within="timeout $seconds"\n'
+)
+_FIRST = _BEGIN + '[ -x "$own" ] && "$own" where --nonce "$nonce"\nexec $within "$@"\n'
+_FOLLOWED = _BEGIN + (
+    'session=$1 followed=$2\nshift 2\n$within "$@" </dev/null\nprintf "%s:%s\\n" "$nonce" $?\n'
+    'exec "$own" attach --session "$session" --nonce "$nonce" --follow "$followed"\n'
 )
 _SEARCH_SECONDS = 15
 """Half of what there is for both: a file system that hangs must not cost the answer that came before."""
@@ -38,9 +42,24 @@ _SHOWN = 5
 
 def first_look(cluster: Cluster, files: Files, *, nonce: str) -> list[str]:
     """What is run after a login: the account's own command says ``where``, and a Python is looked for on PATH."""
+    return _look(cluster, files, _FIRST, nonce)
+
+
+def followed_look(cluster: Cluster, files: Files, *, nonce: str, session: str, seconds: int) -> list[str]:
+    """The same in another order: a Python, and then the account's own command, which also follows a session."""
+    return _look(cluster, files, _FOLLOWED, nonce, session, str(seconds))
+
+
+def _look(cluster: Cluster, files: Files, script: str, nonce: str, *more: str) -> list[str]:
     known = [kept.path for kept in [_kept(cluster, files)] if kept]
     search = pythons.command(oldest=OLDEST, wanted=cluster.python, known=known, deep=False)
-    return ["/bin/sh", "-c", _FIRST, "sh", f"{cluster.root}/hpc-session", nonce, str(_SEARCH_SECONDS), *search]
+    own = f"{cluster.root}/hpc-session"
+    return ["/bin/sh", "-c", script, "sh", own, nonce, str(_SEARCH_SECONDS), *more, *search]
+
+
+def is_whole(output: str, *, nonce: str) -> bool:
+    """Whether the search of a ``followed_look`` came to its end."""
+    return f"{nonce}:" in output and f"{nonce}:{CUT_SHORT}" not in output
 
 
 def remember(cluster: Cluster, files: Files, output: str) -> None:

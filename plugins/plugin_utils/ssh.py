@@ -19,7 +19,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
@@ -75,7 +75,7 @@ def master_alive(files: Files) -> bool:
 def open_master(
     cluster: Cluster, files: Files, *, askpass: str | None = None, once: bool = False, timeout_seconds: float = 60.0,
     show: Callable[[str], None] | None = None, environment: Mapping[str, str] | None = None, instead_of: int = 0,
-    heard: list[str] | None = None,
+    heard: list[str] | None = None, look: Callable[[str], Answer] | None = None,
 ) -> bool:
     """Log in once, so that Ansible and every forward ride on it; ``False`` if that has been done already.
 
@@ -87,7 +87,8 @@ def open_master(
     Without ``askpass`` no hop asks anything. ``askpass`` is a program that gets ssh's question as its argument, asks
     on the terminal named by ``HPC_JUPYTER_TERMINAL`` and prints the answer; ``environment`` is added to its own.
     With ``once`` no hop asks for a password again after a wrong one.
-    ``show`` gets the lines that hosts show before they let one in; ``heard`` all that ssh said of each login. Raises
+    ``show`` gets the lines that hosts show before they let one in; ``heard`` all that ssh said of each login. ``look``
+    is what is done in place of a first look of our own: it gets a nonce, and gives what that would. Raises
     ``ConnectFailed``.
     """
     if cluster.local:
@@ -109,7 +110,7 @@ def open_master(
 
         with _set_aside(files) if there else contextlib.nullcontext():
             log_in(_jump(cluster, config))
-        _go_on(cluster, files, log_in)
+        _go_on(cluster, files, log_in, look)
     return True
 
 
@@ -181,14 +182,19 @@ def _kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _go_on(cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None]) -> None:
+def _go_on(
+    cluster: Cluster, files: Files, log_in: Callable[[Sequence[str]], None], look: Callable[[str], Answer] | None
+) -> None:
     """To the login host that a session depends on, if another one has answered; on the way, a Python is found."""
     if not cluster.root:
         return
 
+    def first(nonce: str) -> Answer:
+        return run_remote(cluster, files, first_look(cluster, files, nonce=nonce))
+
     nonce = secrets.token_hex(16)
     with contextlib.suppress(ConnectFailed):
-        told = run_remote(cluster, files, first_look(cluster, files, nonce=nonce))
+        told = (look or first)(nonce)
         if told.code != CUT_SHORT:
             remember(cluster, files, told.stdout)
         wanted = wanted_host(told.stdout, nonce=nonce)
@@ -228,12 +234,36 @@ def run_remote(
     raise ConnectFailed(why, cause=cause(stderr) if done.returncode == 255 else "")
 
 
+def begin_remote(
+    cluster: Cluster, files: Files, argv: Sequence[str]
+) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
+    """Begin ``argv`` as ``run_remote`` would, over the master that is there: its process, its input and its output.
+
+    All three are the caller's to end. Whatever the login prints comes with the output.
+    """
+    command = ["/bin/sh", "-s"] if cluster.local else _ssh(cluster, files, by_master=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    sent, said = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    with contextlib.suppress(BrokenPipeError):
+        sent.write(f"exec {_command(argv)}\n".encode())
+        sent.flush()
+    return process, sent, said
+
+
 def _script(argv: Sequence[str], nonce: str) -> str:
     """The script is sh's standard input, so that no login shell ever reads a word of it."""
+    return (
+        f"printf '\\n%s begin\\n' {nonce}\n{_command(argv)} </dev/null\n"
+        f"printf '\\n%s end %s\\n' {nonce} $?\nexit 0\n"
+    )
+
+
+def _command(argv: Sequence[str]) -> str:
     home = argv[0].startswith("~/")
     program = f'"$HOME"/{shlex.quote(argv[0][2:])}' if home else shlex.quote(argv[0])
-    words = " ".join([program, *(shlex.quote(word) for word in argv[1:])])
-    return f"printf '\\n%s begin\\n' {nonce}\n{words} </dev/null\nprintf '\\n%s end %s\\n' {nonce} $?\nexit 0\n"
+    return " ".join([program, *(shlex.quote(word) for word in argv[1:])])
 
 
 def _ssh(cluster: Cluster, files: Files, *, by_master: bool) -> list[str]:

@@ -84,12 +84,13 @@ class Access:
 
     def log_in(
         self, progress: Progress, *, interactive: bool, instead_of: int = 0, once: bool = False,
-        seconds: float = _LOGIN_SECONDS,
+        seconds: float = _LOGIN_SECONDS, look: Callable[[str], ssh.Answer] | None = None,
     ) -> bool:
         """Open the login master, asking on the terminal if there is a person; ``False`` if it was open already.
 
         The master with the process id ``instead_of`` is known not to carry; it ends once there is another one. With
-        ``once`` no hop asks again after a wrong answer. ``seconds`` is for a login without a person.
+        ``once`` no hop asks again after a wrong answer. ``seconds`` is for a login without a person, ``look`` what is
+        done with a new master first, as ``open_master`` has it.
         """
         master = ssh.master_pid(self.files.control)
         if self.cluster.local or (master and master != instead_of and self.carries()):
@@ -107,6 +108,7 @@ class Access:
                 timeout_seconds=_TYPING_SECONDS if asked else seconds,
                 once=once,
                 instead_of=master or instead_of,  # somebody else may have set it aside
+                look=look,
             )
         except ssh.ConnectFailed as error:
             raise Unreachable(str(error), cause=error.cause) from error
@@ -115,10 +117,12 @@ class Access:
         """Whether a master is there and its connection still carries: after sleep or a cut it may not know itself."""
         return ssh.carries(self.cluster, self.files, seconds=seconds)
 
-    def run(self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS) -> ssh.Answer:
-        """Run a command on the account."""
+    def run(
+        self, argv: Sequence[str], *, seconds: float = _COMMAND_SECONDS, by_master: bool = False
+    ) -> ssh.Answer:
+        """Run a command on the account; with ``by_master`` nobody is contacted anew."""
         try:
-            return ssh.run_remote(self.cluster, self.files, argv, timeout_seconds=seconds)
+            return ssh.run_remote(self.cluster, self.files, argv, timeout_seconds=seconds, by_master=by_master)
         except ssh.ConnectFailed as error:
             raise Unreachable(str(error), cause=error.cause) from error
 
@@ -146,17 +150,28 @@ class Access:
 
     def _ask(self, verb: str, session: str, *more: str, seconds: float = _COMMAND_SECONDS) -> Seen:
         nonce = secrets.token_hex(16)
-        answer = self.run([self.command, verb, "--session", session, "--nonce", nonce, *more], seconds=seconds)
-        told = framed(answer.stdout, nonce)
-        if told is None:
+        answer = self.run(self.question(verb, session, nonce, *more), seconds=seconds)
+        seen = self.understood(answer.stdout, nonce)
+        if seen is None:
             why = (
                 f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
                 f"{_last(answer.stderr)}. Set the account up: hpc-jupyter setup {self.cluster.account}"
             )
             return Seen("", Failure(why))
+        return seen
+
+    def question(self, verb: str, session: str, nonce: str, *more: str) -> list[str]:
+        """The account's own command, to be answered on a line that begins with ``nonce``."""
+        return [self.command, verb, "--session", session, "--nonce", nonce, *more]
+
+    def understood(self, output: str, nonce: str) -> Seen | None:
+        """The account's answer in ``output``; ``None`` if there is none."""
+        told = framed(output, nonce)
+        if told is None:
+            return None
         installed = str(told.get("version") or "")
         if "error" in told:
-            return Seen(installed, _refusal(str(told["error"]), answer.code))
+            return Seen(installed, _refusal(str(told["error"]), told.get("code")))
         try:
             return Seen(installed, _attached(told, account=self.cluster.account))
         except HpcJupyterError as error:
@@ -175,7 +190,7 @@ class Access:
         return _session_of(self.run([self.command, "status", "--session", session, "--json"]))
 
 
-def _refusal(text: str, code: int) -> HpcJupyterError:
+def _refusal(text: str, code: object) -> HpcJupyterError:
     """What the account's own command says; its exit codes mean what ours mean."""
     if code == Exit.NO_SESSION:
         return NoSession(text)

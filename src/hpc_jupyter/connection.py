@@ -87,12 +87,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Connector:
-    """Connects this machine to one session of one account; ``hints`` are for its messages."""
+    """Connects this machine to one session of one account; ``hints`` are for its messages.
+
+    ``begun`` is a forward of ours that is taken where it is the very one that is needed.
+    """
 
     access: Access
     session: str
     progress: Progress
     hints: Hints
+    begun: Forward | None = None
 
     @property
     def account(self) -> str:
@@ -334,27 +338,51 @@ class Connector:
         self.store.write(self.session, held)
         return link
 
-    def _on_some_port(self, name: str, attached: Attached, wanted: Wanted, *, patience: float) -> Link:
+    def begin(self, attached: Attached, wanted: Wanted) -> Forward | None:
+        """The forward to a session that still starts, by the route that is tried first: nobody has waited for it yet.
+
+        ``None`` where there is nothing to gain by it, or too little to go by.
+        """
+        record = asdict(attached.record)
+        name = candidates(attached.record, self.access.cluster, remembered=self.store.route())[0]
+        if self.access.cluster.local or wanted.ports or not record["socket"] or OFFERS[name] != offer_of(record):
+            return None
+        self._check_keys(name, attached)
+        ways = (self.route(attached, port, name=name) for port in self._ports(wanted) if forward.is_free(port))
+        way = next(ways, None)
+        if way is None or not way.argv:
+            return None
+        trust(self.access.cluster, self.access.files, record)
+        return forward.begin(way)
+
+    def _ports(self, wanted: Wanted) -> range:
+        """The ports to try."""
         first = wanted.port or self.store.read(self.session).port or first_port(self.account, self.session)
-        fixed = wanted.port != 0
-        for candidate in range(first, first + (1 if fixed else _PORTS_TRIED)):
+        return range(first, first + (1 if wanted.port else _PORTS_TRIED))
+
+    def _on_some_port(self, name: str, attached: Attached, wanted: Wanted, *, patience: float) -> Link:
+        ports = self._ports(wanted)
+        for candidate in ports:
             way = self.route(attached, candidate, name=name, ports=chosen_ports(wanted.ports, taken=candidate))
             try:
                 held = self._open(way, attached, patience=patience)
             except PortTaken:
-                if not fixed:
+                if not wanted.port:
                     self.progress.say(f"Port {candidate} of this machine is taken; trying the next")
                 continue
             return Link(attached, way, holder=this_process(), forward=held)
-        raise _taken(first, last=first + (0 if fixed else _PORTS_TRIED - 1))
+        raise _taken(ports[0], last=ports[-1])
 
     def _open(self, way: Route, attached: Attached, *, patience: float) -> Forward:
+        with contextlib.suppress(PortTaken, SshFailed):  # one that did not come to anything is made anew
+            if self.begun is not None and self.begun.route.argv == way.argv:
+                self.begun.route = way
+                return forward.proven(self.begun, token=attached.token, seconds=patience)
         if not forward.is_free(way.port):
             raise PortTaken(str(way.port))
         try:
-            return forward.open_forward(
-                way, token=attached.token, master=self.access.files.control, seconds=patience
-            )
+            begun = forward.begin(way, master=self.access.files.control)
+            return forward.proven(begun, token=attached.token, seconds=patience)
         except SshFailed as error:
             why = self._explained(error.stderr, way, attached.record)
             raise NoForward(why, cause=cause(error.stderr)) from error

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import Answer
+
     from hpc_jupyter.access import Access
     from hpc_jupyter.account import Account, Inventory
     from hpc_jupyter.connection import Connector
@@ -52,11 +56,17 @@ class Context:
         from hpc_jupyter.access import Access
 
         access = Access.to(self.account(name).cluster)
+        self.log_in(access, interactive=interactive)
+        return access
+
+    def log_in(
+        self, access: Access, *, interactive: bool = True, look: Callable[[str], Answer] | None = None
+    ) -> None:
+        """Log in, showing that; ``look`` is what is done with a new login first."""
         try:
-            access.log_in(self.progress, interactive=interactive)
+            access.log_in(self.progress, interactive=interactive, look=look)
         finally:
             self.progress.done()
-        return access
 
     def connector(self, access: Access, session: str) -> Connector:
         """What connects to a session of the account that ``access`` leads to."""

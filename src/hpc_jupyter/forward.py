@@ -23,7 +23,7 @@ from hpc_jupyter.listener import is_ours
 from hpc_jupyter.probe import ANSWER_SECONDS, Answer, ask
 from hpc_jupyter.route import LISTENS, Route
 
-__all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "is_free", "open_forward"]
+__all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "begin", "is_free", "proven"]
 
 LOGIN_SECONDS = 60.0
 _PROBE_SECONDS = 20.0
@@ -240,16 +240,20 @@ class Riding(Forward):
                 cancel(self._path, self.route.rides)
 
 
-def open_forward(route: Route, *, token: str, master: str = "", seconds: float = LOGIN_SECONDS) -> Forward:
-    """A proven forward; on any failure nothing is left running. ``master`` is the socket of the login master."""
-    forward = Riding(route, master) if route.rides else OwnSsh(route)
+def begin(route: Route, *, master: str = "") -> Forward:
+    """A forward that nobody has waited for yet; ``master`` is the socket of the login master."""
+    return Riding(route, master) if route.rides else OwnSsh(route)
+
+
+def proven(begun: Forward, *, token: str, seconds: float = LOGIN_SECONDS) -> Forward:
+    """``begun``, once the session has answered through it; on any failure it is ended."""
     try:
-        forward.await_listener(seconds)
-        forward.prove(token, seconds=seconds)
+        begun.await_listener(seconds)
+        begun.prove(token, seconds=seconds)
     except BaseException:
-        forward.close()
+        begun.close()
         raise
-    return forward
+    return begun
 
 
 def is_free(port: int) -> bool:

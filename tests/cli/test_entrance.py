@@ -12,17 +12,24 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import interpreter, ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
 
+from hpc_jupyter.access import Access
+from hpc_jupyter.following import Following
+from hpc_jupyter.progress import Quiet
 from tests.cli.ssh_servers import Server, Way, make_keys
 
 OTHER = "127.0.0.4"
 # Which address sshd was reached on tells which login host this is.
 _COMMAND = """\
 #!/bin/sh
-[ "$1" = where ] || exit 2
 host=first
 case "$SSH_CONNECTION" in *" 127.0.0.4 "*) host=127.0.0.4 ;; esac
 echo "noise of the login"
-printf '%s {"host": "%s", "pinned": %s}\\n' "$3" "$host" "$(cat "$(dirname "$0")/pinned")"
+told="\\"host\\": \\"$host\\", \\"pinned\\": $(cat "$(dirname "$0")/pinned")"
+case $1 in
+where) printf '%s {%s}\\n' "$3" "$told" ;;
+attach) printf '%s {%s, "error": "asked on %s", "code": 4, "version": "0.1.0"}\\n' "$5" "$told" "$host" && cat ;;
+*) exit 2 ;;
+esac
 """
 
 
@@ -66,6 +73,17 @@ def test_the_way_goes_on_to_the_login_host_that_a_session_depends_on(several: Se
     assert several.reached() == OTHER
     plain = ["ssh", "-F", several.way.files.config, "lab", "echo $SSH_CONNECTION"]
     assert subprocess.run(plain, capture_output=True, check=True, text=True).stdout.split()[2] == OTHER
+
+
+@pytest.mark.rows("F39")
+@pytest.mark.parametrize("host", [OTHER, None])
+def test_a_session_is_asked_about_on_the_host_that_the_way_goes_on_to(several: Several, host: str | None) -> None:
+    several.pin(host)
+    access = Access(several.way.cluster, several.way.files)
+    with Following(access, "default") as following:
+        access.log_in(Quiet(), interactive=False, look=following.look)
+        assert str(following.see().session) == f"asked on {host or 'first'}"
+    assert several.reached() == (host or "127.0.0.2")
 
 
 @pytest.mark.rows("F39")

@@ -86,7 +86,7 @@ def test_the_token_is_not_sent_to_whoever_took_the_port_first(world: World) -> N
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         route = connector.route(attached, squatter.getsockname()[1])
         with pytest.raises(forward.PortTaken):
-            forward.open_forward(route, token=TOKEN)
+            forward.proven(forward.begin(route), token=TOKEN)
         squatter.setblocking(False)
         with pytest.raises(BlockingIOError):
             squatter.accept()

@@ -176,7 +176,7 @@ def test_a_port_that_is_taken_is_left_for_the_next_one_when_riding(lan: World) -
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         route = connector.route(attached, squatter.getsockname()[1], name="lan")
         with pytest.raises(forward.PortTaken):
-            forward.open_forward(route, token=TOKEN, master=connector.access.files.control)
+            forward.proven(forward.begin(route, master=connector.access.files.control), token=TOKEN)
         squatter.setblocking(False)
         with pytest.raises(BlockingIOError):
             squatter.accept()

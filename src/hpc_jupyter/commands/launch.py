@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, Busy
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, Busy, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe
 
 from hpc_jupyter import options
-from hpc_jupyter.access import Seen, needs_setup
+from hpc_jupyter.access import Access, Attached, Seen, needs_setup
 from hpc_jupyter.account import ANYWAY, is_true
 from hpc_jupyter.ahead import Ahead
 from hpc_jupyter.commands import connect, setup
@@ -21,6 +23,8 @@ from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Failure, NoSession, SessionFailed, Waiting
 from hpc_jupyter.events import HostResult
 from hpc_jupyter.exits import Exit
+from hpc_jupyter.following import Following, News
+from hpc_jupyter.forward import Forward
 from hpc_jupyter.play import Started
 from hpc_jupyter.watch import finish, start
 
@@ -53,9 +57,17 @@ def _run(context: Context, name: str, wanted: options.Launch, started: Started) 
         context.progress.say(
             "Warning: running as root; whoever is in this JupyterLab can do everything on this machine"
         )
-    access = context.access(name)
+    access = Access.to(cluster)
     connector = context.connector(access, wanted.session)
-    seen = access.see(wanted.session)
+    with Following(access, wanted.session) as following:
+        context.log_in(access, look=following.look)
+        return _found_or_made(context, connector, wanted, started, following)
+
+
+def _found_or_made(
+    context: Context, connector: Connector, wanted: options.Launch, started: Started, following: Following
+) -> Link:
+    name, seen = connector.account, following.see()
     if not seen.installed:
         _prefer_hub(context, name, wanted)
     found = _if_ready(context, connector, wanted, seen) if seen.installed else None
@@ -65,21 +77,43 @@ def _run(context: Context, name: str, wanted: options.Launch, started: Started) 
         set_up(context, name, seen.installed)
     connector.store.note(wanted.session)  # from now on there may be a job, though nobody may see it start
     context.progress.now(f"Looking for session {wanted.session} of {name}")
-    return _play(context, connector, wanted, started)
+    return _play(context, connector, wanted, started, following.news)
 
 
-def _play(context: Context, connector: Connector, wanted: options.Launch, started: Started) -> Link:
+@dataclass(frozen=True)
+class _Way:
+    """The way to the session that is launched."""
+
+    context: Context
+    connector: Connector
+    connection: options.Connection
+
+    def begin(self, attached: Attached) -> Forward | None:
+        """A process in the background makes its own; what fails now is told when it fails for good."""
+        with contextlib.suppress(HpcJupyterError, OSError):
+            return None if self.connection.detach else self.connector.begin(attached, self.connection.wanted)
+        return None
+
+    def connect(self, attached: Attached | None = None, begun: Forward | None = None) -> Link:
+        """As ``connect`` does."""
+        seen = Seen("", attached) if attached else None
+        return connect.link(self.context, replace(self.connector, begun=begun), self.connection, seen=seen)
+
+    def drop(self, link: Link) -> None:
+        """End it."""
+        connect.drop(self.connector, link)
+
+
+def _play(context: Context, connector: Connector, wanted: options.Launch, started: Started, news: News) -> Link:
     """What the play makes ready, connected to while the play still ends."""
-
-    def connected() -> Link:
-        return connect.link(context, connector, wanted.connection)
-
-    with Ahead(connected, lambda link: connect.drop(connector, link), started.enough) as ahead:
+    way = _Way(context, connector, wanted.connection)
+    with Ahead(way, news, started.enough) as ahead:
         result = finish(context, started, connector.account, also=ahead.see)
-        _check(context, result, wanted.session)
         link = ahead.take()
     try:
-        return link or connected()
+        if link is None:
+            _check(context, result, wanted.session)
+        return link or way.connect()
     except Waiting:
         if result.session["state"] != rec.UNKNOWN:
             raise

@@ -91,6 +91,7 @@ def test_a_session_is_followed_from_none_at_all_until_it_is_ready(session: _Sess
     with session.followed() as process:
         assert _told(process) == {
             "error": "there is no session default of alice@lab", "version": "0.1.0", "code": 4,
+            "host": os.uname().nodename, "pinned": None,
         }
         session.write(_STARTING)
         for record in (_TOLD, _READY):
