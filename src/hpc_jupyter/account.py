@@ -1,34 +1,28 @@
-"""Accounts: which there are and what the inventory says of them.
-
-Ansible's own inventory is read in this process, so that every source, group variable, template and vaulted value
-means here what it means in a play.
-"""
+"""Accounts: which there are and what the inventory says of them."""
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import difflib
-import io
+import json
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables as roles
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import origins, place_of, refuse_odd_numbers
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import state_directory
 
 ANYWAY = "jupyter_session_anyway"
 """The role's variable that launches a session also where the cluster has a JupyterHub."""
 INVENTORY_VARIABLE = "HPC_JUPYTER_INVENTORY"
-_FACTS = ("hpc_", "jupyter_session_")
-_OTHER_FACTS = ("ansible_connection", "ansible_user")
+_READING_SECONDS = 600.0
+"""An inventory may be a program that asks others."""
 
 
 @dataclass(frozen=True)
@@ -117,40 +111,58 @@ def sources(named: Sequence[str]) -> tuple[str, ...]:
     return tuple(_source(text) for text in named) or default_sources(os.environ)
 
 
+class Reading:
+    """The inventory, read by a process of its own (``inventory.py``), which begins at once.
+
+    Ansible takes more room than all the rest, and a forward is held for days. Raises ``BadInput`` if a source is
+    missing.
+    """
+
+    def __init__(self, named: Sequence[str]) -> None:
+        self._sources = sources(named)
+        program = [sys.executable, "-P", "-m", f"{__package__}.inventory", *self._sources]
+        self._process = subprocess.Popen(program, stdout=subprocess.PIPE)
+        atexit.register(self._process.kill)  # nobody may have come for it
+
+    def result(self) -> Inventory:
+        """What was read, once; raises ``BadInput`` if it cannot be read."""
+        with self._process:
+            try:
+                output, _ = self._process.communicate(timeout=_READING_SECONDS)
+            except subprocess.TimeoutExpired:
+                output = b""
+            finally:
+                self._process.kill()
+        atexit.unregister(self._process.kill)
+        return Inventory(self._sources, self._understood(output))
+
+    def _understood(self, output: bytes) -> dict[str, Account]:
+        try:
+            told = json.loads(output)
+        except ValueError:
+            ended = f"what reads it has ended ({self._process.returncode})"
+            problem = f"{', '.join(self._sources)} cannot be read: {ended}"
+            raise BadInput("inventory", problem) from None
+        if "refused" in told:
+            raise _refused(told["refused"])
+        return {item["name"]: _account(item) for item in told["accounts"]}
+
+
 def load(named: Sequence[str]) -> Inventory:
     """Read the inventory; raises ``BadInput`` if a source is missing or cannot be read."""
-    chosen = sources(named)
-    noise = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(noise), contextlib.redirect_stdout(noise), _imports_as_they_were():
-            accounts = _read(chosen)
-            _remove_temporary()
-    except BadInput:
-        raise
-    except Exception as error:  # ansible raises classes of its own, and those of every plugin
-        cause = _cause(chosen) or error
-        if isinstance(cause, BadInput):
-            raise cause from error
-        raise _unreadable(f"{', '.join(chosen)} cannot be read", cause) from error
-    return Inventory(chosen, accounts)
+    return Reading(named).result()
 
 
-def _remove_temporary() -> None:
-    """What reads the inventory may hold a connection for days, and be killed: Ansible removes this at its exit only."""
-    from ansible import constants
-
-    shutil.rmtree(constants.DEFAULT_LOCAL_TMP, ignore_errors=True)
+def _account(told: Mapping[str, Any]) -> Account:
+    refused = _refused(told["refused"]) if told["refused"] else None
+    return Account(told["name"], told["facts"], origins=told["origins"], refused=refused)
 
 
-@contextlib.contextmanager
-def _imports_as_they_were() -> Iterator[None]:
-    """Ansible's loader for collections wants to import ours too, and refuses what it has not indexed."""
-    finders, hooks = list(sys.meta_path), list(sys.path_hooks)
-    try:
-        yield
-    finally:
-        sys.meta_path[:], sys.path_hooks[:] = finders, hooks
-        sys.path_importer_cache.clear()
+def _refused(told: Mapping[str, str]) -> BadInput:
+    """What was raised there, with its place in it."""
+    error = BadInput(told["field"], "")
+    error.args = (told["text"],)
+    return error
 
 
 def _source(text: str) -> str:
@@ -160,30 +172,6 @@ def _source(text: str) -> str:
     if not os.path.exists(path):
         raise BadInput("-i", f"{path} does not exist", hint="Name an inventory file or directory")
     return path
-
-
-def _read(sources: Sequence[str]) -> dict[str, Account]:
-    os.environ.update(play_environment())
-    from ansible.inventory.manager import InventoryManager
-    from ansible.parsing.dataloader import DataLoader
-    from ansible.plugins.loader import init_plugin_loader
-    from ansible.vars.manager import VariableManager
-
-    _introduce_collection()
-    init_plugin_loader()
-    loader = DataLoader()
-    _give_vault_secrets(loader)
-    inventory = InventoryManager(loader=loader, sources=list(sources))
-    variables = VariableManager(loader=loader, inventory=inventory)
-    return {host.name: _account(host, loader, variables) for host in inventory.get_hosts()}
-
-
-def _introduce_collection() -> None:
-    """Ansible's loader refuses a collection that Python imported before it, unless it has its metadata."""
-    import ansible_collections.hpc.jupyter as collection
-
-    if not hasattr(collection, "_collection_meta"):
-        collection._collection_meta = {}  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def play_environment() -> dict[str, str]:
@@ -210,97 +198,6 @@ def _is_utf8() -> bool:
     return "utf8" in chosen.lower().replace("-", "")
 
 
-def _give_vault_secrets(loader: Any) -> None:
-    """The passwords that Ansible's own configuration names; nothing is asked for."""
-    from ansible import constants
-
-    identities = list(constants.DEFAULT_VAULT_IDENTITY_LIST)
-    if not identities and not constants.DEFAULT_VAULT_PASSWORD_FILE:
-        return
-    from ansible.cli import CLI
-
-    for name in (*identities, constants.DEFAULT_VAULT_PASSWORD_FILE):
-        _check_password_file(str(name or "").rpartition("@")[2])
-    loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=identities, auto_prompt=False))
-
-
-def _check_password_file(path: str) -> None:
-    """Programs that print the password may be read by anyone."""
-    if os.path.isfile(path) and not os.access(path, os.X_OK) and os.stat(path).st_mode & 0o077:
-        raise BadInput("vault password file", f"{path} is open to others", hint=f"Close it: chmod 600 {path}")
-
-
-def _account(host: Any, loader: Any, variables: Any) -> Account:
-    from ansible.template import Templar
-
-    name = str(host.name)
-    known = variables.get_vars(host=host, include_hostvars=False)
-    templar = Templar(loader=loader, variables=known)
-    wanted = {key: value for key, value in known.items() if key.startswith(_FACTS) or key in _OTHER_FACTS}
-    try:
-        refuse_odd_numbers(wanted)
-        facts = {str(key): _plain(templar.template(value)) for key, value in wanted.items()}
-    except BadInput as error:
-        return Account(name, {}, refused=error)
-    except Exception as error:  # a template may raise anything  # noqa: BLE001
-        return Account(name, {}, refused=_unreadable(name, error))
-    refused = roles.refusal(known, templar.template)
-    return Account(name, facts, origins=origins(wanted), refused=refused)
-
-
 def is_true(value: object) -> bool:
     """A truth value as people write it, the way Ansible reads it."""
     return str(value).lower() in ("y", "yes", "on", "1", "true", "t", "1.0")
-
-
-def _plain(value: Any) -> Any:
-    """Ansible's tagged values as plain ones."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    return next((kind(value) for kind in (int, float, str) if isinstance(value, kind)), value)
-
-
-def _cause(sources: Sequence[str]) -> Exception | None:
-    """What Ansible only warns of, before it says that a source could not be parsed: the error in a YAML file."""
-    from ansible.parsing.dataloader import DataLoader
-    from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
-
-    loader = DataLoader()
-    for path in (path for source in sources for path in _yaml_files(Path(source))):
-        try:
-            content = loader.load_from_file(str(path))
-            if isinstance(content, Mapping) and content.get("plugin") == accounts.PLUGIN:
-                accounts.load(str(path), loader=loader)
-        except Exception as error:  # noqa: BLE001
-            return error
-    return None
-
-
-def accounts_file(sources: Sequence[str], cluster: str) -> str:
-    """The accounts file that describes ``cluster``; empty if the inventory has it from elsewhere."""
-    from ansible.parsing.dataloader import DataLoader
-    from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
-
-    loader = DataLoader()
-    for path in (path for source in sources for path in _yaml_files(Path(source))):
-        content = loader.load_from_file(str(path))
-        if isinstance(content, Mapping) and content.get("plugin") == accounts.PLUGIN and cluster in content["clusters"]:
-            return str(path)
-    return ""
-
-
-def _yaml_files(source: Path) -> list[Path]:
-    files = sorted(source.iterdir()) if source.is_dir() else [source]
-    return [path for path in files if path.suffix in (".yml", ".yaml", ".json") and path.is_file()]
-
-
-def _unreadable(what: str, error: BaseException) -> BadInput:
-    return BadInput("inventory", f"{what}: {_first_line(error)}").at(place_of(error))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

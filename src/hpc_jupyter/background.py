@@ -47,6 +47,7 @@ def _argv(context: Context, connector: Connector, wanted: Wanted) -> list[str]:
     further = [f"--forward={here}:{there}" if here else f"--forward={there}" for here, there in wanted.ports]
     return [
         sys.executable,
+        "-P",
         "-m",
         "hpc_jupyter",
         *sources,

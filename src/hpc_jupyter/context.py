@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import Answer
 
     from hpc_jupyter.access import Access
-    from hpc_jupyter.account import Account, Inventory
+    from hpc_jupyter.account import Account, Inventory, Reading
     from hpc_jupyter.connection import Connector
     from hpc_jupyter.progress import Standing
     from hpc_jupyter.results import Hints
@@ -29,9 +29,17 @@ class Context:
     @functools.cached_property
     def accounts(self) -> Inventory:
         """The inventory, read once."""
-        from hpc_jupyter.account import load
+        return self._reading.result()
 
-        return load(self.inventory)
+    def begin_reading(self) -> None:
+        """Have the inventory read while something else is done."""
+        _ = self._reading
+
+    @functools.cached_property
+    def _reading(self) -> Reading:
+        from hpc_jupyter.account import Reading
+
+        return Reading(self.inventory)
 
     @functools.cached_property
     def sources(self) -> tuple[str, ...]:

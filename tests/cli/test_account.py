@@ -1,4 +1,4 @@
-"""The inventory, read in our own process by Ansible's code."""
+"""The inventory, read by Ansible's code in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import SCHEDULERS
 
-from hpc_jupyter.account import accounts_file
+from hpc_jupyter.inventory import accounts_file
 from tests.cli.test_command import run
 from tests.machine import ROOT
 
@@ -32,17 +32,53 @@ def test_an_inventory_may_use_our_own_filters(environment: dict[str, str], tmp_p
     assert shown.endswith(".example\n")
 
 
-def test_python_imports_as_before_once_the_inventory_is_read(environment: dict[str, str], tmp_path: Path) -> None:
+def test_ansible_is_not_in_the_process_that_holds_a_forward(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(OWN_FILTER)
     script = (
-        "import sys; from hpc_jupyter.account import load; load([sys.argv[1]])\n"
-        "from ansible_collections.hpc.jupyter.plugins.plugin_utils import password\n"
+        "import sys; from hpc_jupyter.account import load\n"
         "from hpc_jupyter import access, connection, hold, play\n"
-        "print([type(finder).__name__ for finder in sys.meta_path if 'Ansible' in type(finder).__name__])"
+        "from hpc_jupyter.commands import launch\n"
+        "print(list(load([sys.argv[1]]).accounts), 'ansible' in sys.modules)"
     )
     argv = [sys.executable, "-c", script, str(tmp_path / "hosts.yml")]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "['alice@lab'] False\n"
+
+
+def test_what_lies_in_the_working_directory_is_not_taken_for_ours(environment: dict[str, str], tmp_path: Path) -> None:
+    for name in ("json.py", "hpc_jupyter.py"):
+        (tmp_path / name).write_text("raise SystemExit('taken')\n")
+    script = (
+        "import os, sys; from hpc_jupyter.account import load; os.chdir(sys.argv[2])\n"
+        "print(len(load([sys.argv[1]]).accounts))"
+    )
+    (tmp_path / "hosts.yml").write_text(OWN_FILTER)
+    argv = [sys.executable, "-c", script, str(tmp_path / "hosts.yml"), str(tmp_path)]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_what_an_inventorys_program_prints_besides_is_no_part_of_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    program = tmp_path / "lab"
+    program.write_text(
+        "#!/bin/sh\necho words >&2\n"
+        """echo '{"lab": {"hosts": ["alice@lab"]}, "_meta": {"hostvars": """
+        """{"alice@lab": {"hpc_scheduler": "none", "hpc_login_hosts": ["lab.invalid"]}}}}'\n"""
+    )
+    program.chmod(0o755)
+    done = run(environment, "-i", str(program), "accounts")
+    assert done.stdout == "alice@lab  no scheduler, lab.invalid\n"
+
+
+def test_a_reader_that_is_killed_is_told(environment: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "lab"
+    program.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    program.chmod(0o755)
+    done = run(environment, "-i", str(program), "accounts")
+    assert done.returncode == 2
+    assert done.stderr == f"hpc-jupyter: inventory: {program} cannot be read: what reads it has ended (-9)\n"
 
 
 def test_status_asks_the_accounts_that_were_used(environment: dict[str, str]) -> None:

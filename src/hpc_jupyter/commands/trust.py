@@ -17,9 +17,9 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import hops
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.presented import presented
 
 from hpc_jupyter.access import askpass
-from hpc_jupyter.account import accounts_file
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
+from hpc_jupyter.inventory import accounts_file
 from hpc_jupyter.state import known_accounts
 
 
