@@ -12,7 +12,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
 
 _ANY_PYTHON = "/usr/bin/python3"
 
@@ -21,6 +23,7 @@ class ActionModule(AccountAction):
     """Run the module."""
 
     _requires_connection = True
+    _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's answer; where hpc.jupyter.connect left that for later, with the Python that was found."""
@@ -31,7 +34,7 @@ class ActionModule(AccountAction):
         except (HpcJupyterError, OSError) as error:
             raise AnsibleActionFail(str(error), result={"kind": getattr(error, "cause", "")}) from None
         told = {"ansible_facts": found} if found else {}
-        return {**result, **self._execute_module(task_vars=variables), **told}
+        return {**result, **self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val)), **told}
 
     def _gone_through(self, variables: dict[str, Any]) -> dict[str, str]:
         """What is found out behind the gate, also noted in ``variables``."""
@@ -40,6 +43,11 @@ class ActionModule(AccountAction):
         packed_for = {**variables, "ansible_python_interpreter": _ANY_PYTHON}
         self._configure_module(self._task.action, dict(self._task.args), packed_for)
         gate.pass_through()
-        found = {} if cluster.local else self._python(cluster, write(cluster))
+        found = {} if cluster.local else self._found_by_login(cluster, write(cluster))
         variables["ansible_facts"] = {**variables.get("ansible_facts", {}), **found}
         return found
+
+    def _found_by_login(self, cluster: Cluster, files: Files) -> dict[str, str]:
+        """The account's Python; the login is there already, unless it was cut off meanwhile."""
+        open_master(cluster, files)
+        return self._python(cluster, files)

@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Callable
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import race
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.record import Record
@@ -115,6 +116,8 @@ class Followed:
                 return None
             is_news = self._is_news(record)
             token = token_of(self.account, self._name) if is_news and record.state != rec.ENDED else ""
+            if is_news and record.state == rec.READY:
+                record = race.claim(self.account.layout.session(self._name), record)
         except (HpcJupyterError, OSError):
             return None
         self._last = record

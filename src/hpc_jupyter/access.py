@@ -151,7 +151,7 @@ class Access:
     def _ask(self, verb: str, session: str, *more: str, seconds: float = _COMMAND_SECONDS) -> Seen:
         nonce = secrets.token_hex(16)
         answer = self.run(self.question(verb, session, nonce, *more), seconds=seconds)
-        seen = self.understood(answer.stdout, nonce)
+        seen = self.understood(answer.stdout, nonce, code=answer.code)
         if seen is None:
             why = (
                 f"{self.cluster.account}: its command {self.command} does not answer (exit {answer.code})"
@@ -164,14 +164,14 @@ class Access:
         """The account's own command, to be answered on a line that begins with ``nonce``."""
         return [self.command, verb, "--session", session, "--nonce", nonce, *more]
 
-    def understood(self, output: str, nonce: str) -> Seen | None:
-        """The account's answer in ``output``; ``None`` if there is none."""
+    def understood(self, output: str, nonce: str, *, code: int | None = None) -> Seen | None:
+        """The account's answer in ``output``, of a command that exited with ``code``; ``None`` if there is none."""
         told = framed(output, nonce)
         if told is None:
             return None
         installed = str(told.get("version") or "")
         if "error" in told:
-            return Seen(installed, _refusal(str(told["error"]), told.get("code")))
+            return Seen(installed, _refusal(str(told["error"]), told.get("code", code)))
         try:
             return Seen(installed, _attached(told, account=self.cluster.account))
         except HpcJupyterError as error:

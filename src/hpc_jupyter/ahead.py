@@ -38,7 +38,7 @@ class Way(Protocol):
 
 
 class Ahead:
-    """Takes the ``way`` to a session as far as the ``news`` of it go, and calls ``then`` when it has come to an end.
+    """Takes the ``way`` to a session as far as the ``news`` of it go, and calls ``then`` when it has come to its end.
 
     A connection that nobody took is dropped, also one that comes when everybody has left: this process waits for it.
     """
@@ -97,7 +97,8 @@ class Ahead:
             if self._begun is not None and (link is None or link.forward is not self._begun):
                 self._begun.close()
             self._keep(link)
-            self._then()
+            if self._error is None or self._called_for.is_set():  # the play tells of a session that is not ready
+                self._then()
 
     def _ready(self) -> Attached | None:
         """Wait until the session is ready, and begin meanwhile; ``None`` if it is, but only the play has told so."""

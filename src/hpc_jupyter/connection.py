@@ -123,6 +123,8 @@ class Connector:
             return self._on_this_machine(attached)
         wanted = Wanted(port, tuple(ports))
         with self.store.lock(self.session):
+            if self.begun is not None:
+                self.store.release(self.session)
             return self.join(attached, wanted) or self._connect(attached, wanted)
 
     @contextlib.contextmanager
@@ -353,7 +355,11 @@ class Connector:
         if way is None or not way.argv:
             return None
         trust(self.access.cluster, self.access.files, record)
-        return forward.begin(way)
+        begun = forward.begin(way)
+        if not self.store.is_held(self.session):  # whoever is killed leaves it to the next
+            known = self.store.read(self.session)
+            self.store.write(self.session, replace(known, ssh=begun.process, holder=NOBODY))
+        return begun
 
     def _ports(self, wanted: Wanted) -> range:
         """The ports to try."""
@@ -374,18 +380,26 @@ class Connector:
         raise _taken(ports[0], last=ports[-1])
 
     def _open(self, way: Route, attached: Attached, *, patience: float) -> Forward:
-        with contextlib.suppress(PortTaken, SshFailed):  # one that did not come to anything is made anew
-            if self.begun is not None and self.begun.route.argv == way.argv:
-                self.begun.route = way
-                return forward.proven(self.begun, token=attached.token, seconds=patience)
-        if not forward.is_free(way.port):
+        begun = self._begun_as(way)
+        if begun is None and not forward.is_free(way.port):
             raise PortTaken(str(way.port))
         try:
-            begun = forward.begin(way, master=self.access.files.control)
+            begun = begun or forward.begin(way, master=self.access.files.control)
             return forward.proven(begun, token=attached.token, seconds=patience)
         except SshFailed as error:
             why = self._explained(error.stderr, way, attached.record)
             raise NoForward(why, cause=cause(error.stderr)) from error
+
+    def _begun_as(self, way: Route) -> Forward | None:
+        """What was begun, if it leads this way and lives; its port is free again if not."""
+        begun = self.begun
+        if begun is None or not begun.is_alive:
+            return None
+        if begun.route.argv != way.argv:
+            begun.close()
+            return None
+        begun.route = way
+        return begun
 
     def _explained(self, stderr: str, way: Route, record: Record) -> str:
         if is_on_login_host(asdict(record), way.name):

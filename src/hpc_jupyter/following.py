@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import CUT_SHORT, followed_look, is_whole
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.interpreter import (
+    CUT_SHORT,
+    first_look,
+    followed_look,
+    is_whole,
+)
 
 from hpc_jupyter.access import Access, Attached, Seen
 from hpc_jupyter.errors import Unreachable
@@ -46,7 +51,7 @@ class _First:
 
 
 class Following:
-    """``see`` gives the account's first answer, as ``Access.see`` does; those that come later are ``news``.
+    """``see`` gives the account's first answer, as ``Access.see`` does; whatever it tells of a session is ``news``.
 
     ``look`` is for ``open_master``: the first command after a login then asks as well.
     """
@@ -68,8 +73,10 @@ class Following:
         """Look for a Python on the account, then ask."""
         cluster, files = self._access.cluster, self._access.files
         argv = followed_look(cluster, files, nonce=nonce, session=self._session, seconds=_FOLLOWED_SECONDS)
-        said = self._ask(argv, nonce).said
-        return ssh.Answer(0 if is_whole(said, nonce=nonce) else CUT_SHORT, said, "")
+        first = self._ask(argv, nonce)
+        if first.seen is None:  # never set up, set up by a release that follows nothing, or not let in beside another
+            return ssh.run_remote(cluster, files, first_look(cluster, files, nonce=nonce))
+        return ssh.Answer(0 if is_whole(first.said, nonce=nonce) else CUT_SHORT, first.said, "")
 
     def see(self) -> Seen:
         """Who has set the account up, and the session."""
@@ -130,7 +137,8 @@ class _Asked:
             self._process.kill()
             self._process.wait(_GRACE_SECONDS)
         self._reader.join(_GRACE_SECONDS)
-        self._output.close()
+        if not self._reader.is_alive():  # something may have kept the output open
+            self._output.close()
 
     def first(self) -> _First:
         """The first answer, once it is there."""
@@ -146,10 +154,10 @@ class _Asked:
             seen = self._access.understood(text, self._nonce)
             if said is not None:
                 said.append(text)
-                if seen is not None:
-                    self._firsts.put(_First("".join(said), seen))
-                    said = None
-            elif seen is not None and isinstance(seen.session, Attached):
+            if said is not None and seen is not None:
+                self._firsts.put(_First("".join(said), seen))
+                said = None
+            if seen is not None and isinstance(seen.session, Attached):
                 self._news.put(seen.session)
         self._firsts.put(_First("".join(said or ())))
         self._news.put(Word.OVER)

@@ -87,6 +87,18 @@ def test_a_session_is_asked_about_on_the_host_that_the_way_goes_on_to(several: S
 
 
 @pytest.mark.rows("F39")
+def test_a_release_that_follows_nothing_leads_on_as_well(several: Several) -> None:
+    older = _COMMAND.replace("attach)", 'attach) [ "$6" ] && exit 2;')
+    (Path(several.way.cluster.root) / "hpc-session").write_text(older)
+    several.pin()
+    access = Access(several.way.cluster, several.way.files)
+    with Following(access, "default") as following:
+        access.log_in(Quiet(), interactive=False, look=following.look)
+        assert str(following.see().session) == f"asked on {OTHER}"
+    assert several.reached() == OTHER
+
+
+@pytest.mark.rows("F39")
 def test_a_python_that_does_not_answer_costs_no_way(several: Several, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = several.way.home / "slow"
     slow.write_text("#!/bin/sh\nsleep 600\n")

@@ -20,7 +20,7 @@ from hpc_jupyter.access import Attached
 from hpc_jupyter.errors import NoSession
 from hpc_jupyter.following import Following, Word
 from hpc_jupyter.ports import Wanted
-from tests.cli.conftest import TOKEN, World
+from tests.cli.conftest import TOKEN, World, free_port
 from tests.cli.test_heal import sshd_that_says
 
 _PROGRAM = f"""\
@@ -111,16 +111,38 @@ def test_a_forward_that_was_begun_is_the_one_that_is_used(account: World) -> Non
         hold.close(link)
 
 
-def test_one_that_was_begun_to_elsewhere_is_not(account: World) -> None:
+@pytest.mark.parametrize("is_fixed", [True, False])
+def test_one_that_was_begun_to_elsewhere_leaves_its_port_to_the_right_one(account: World, is_fixed: bool) -> None:
     _log_in(account)
-    connector = account.connector
-    begun = connector.begin(Attached(replace(account.record, socket="/tmp/elsewhere"), TOKEN), Wanted())
+    connector, wanted = account.connector, Wanted(free_port() if is_fixed else 0)
+    begun = connector.begin(Attached(replace(account.record, socket="/tmp/elsewhere"), TOKEN), wanted)
     assert begun is not None
-    link = replace(connector, begun=begun).connect(Attached(account.record, TOKEN))
+    begun.await_listener(_SECONDS)
+    link = replace(connector, begun=begun).connect(Attached(account.record, TOKEN), port=wanted.port)
     hold.close(link)
     assert link.forward is not begun
-    begun.close()
+    assert link.route.port == begun.route.port
     assert not begun.is_alive
+
+
+@pytest.mark.rows("F34")
+def test_what_a_killed_launch_has_begun_the_next_one_ends(account: World) -> None:
+    _log_in(account)
+    begun = account.connector.begin(Attached(replace(account.record, state="starting"), TOKEN), Wanted())
+    assert begun is not None
+    begun.await_listener(_SECONDS)
+    link = account.connector.connect(Attached(account.record, TOKEN))
+    hold.close(link)
+    assert link.forward is not begun
+    assert link.route.port == begun.route.port
+    assert not begun.is_alive
+    begun.close()
+
+
+def test_no_session_is_none_to_whoever_asks_just_once(account: World) -> None:
+    _log_in(account)
+    with pytest.raises(NoSession, match="there is no session default of me@lab"):
+        account.access.attach("default")
 
 
 @pytest.mark.parametrize("changes", [{"socket": ""}, {"offer": "lan", "address": "127.0.0.1", "socket": ""}])

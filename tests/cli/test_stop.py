@@ -27,6 +27,7 @@ def context(world: World, monkeypatch: pytest.MonkeyPatch) -> Context:
     monkeypatch.setattr(Context, "account", lambda _self, _name: account)
     monkeypatch.setattr(Context, "accounts", SimpleNamespace(accounts={"me@lab": account}, sources=("hosts.yml",)))
     monkeypatch.setattr(Context, "access", lambda _self, _name: world.access)
+    monkeypatch.setattr("hpc_jupyter.access.Access.to", lambda _cluster: world.access)
     return Context()
 
 

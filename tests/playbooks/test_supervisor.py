@@ -349,7 +349,7 @@ def test_attach_gives_record_and_token_on_a_line_of_its_own(up: Site) -> None:
     assert told["token"] == up.token()
     assert record.parse(json.dumps(told["record"]).encode(), path="") == up.record()
     followed = up.command("attach", "--session", "default", "--nonce", "abcdef0123456789", "--follow", "60")
-    assert json.loads(followed.stdout.split(" ", 1)[1]) == {**told, "code": 0}
+    assert json.loads(followed.stdout.split(" ", 1)[1]) == {**told, "code": 0, "pinned": None}
     missing = up.command("attach", "--session", "other", "--nonce", "abcdef0123456789")
     assert missing.stdout == (
         '\nabcdef0123456789 {"error": "there is no session other of me@here", "version": "0.1.0"}\n'
