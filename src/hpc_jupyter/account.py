@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import difflib
-import json
+import multiprocessing
 import os
-import subprocess
-import sys
+import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -120,32 +119,37 @@ class Reading:
 
     def __init__(self, named: Sequence[str]) -> None:
         self._sources = sources(named)
-        program = [sys.executable, "-P", "-m", f"{__package__}.inventory", *self._sources]
-        self._process = subprocess.Popen(program, stdout=subprocess.PIPE)
-        atexit.register(self._process.kill)  # nobody may have come for it
+        # What is loaded here already is there as well; nothing else runs in this process when a command begins.
+        forked = multiprocessing.get_context("fork")
+        self._told, sender = forked.Pipe(duplex=False)
+        self._process = forked.Process(target=_read, args=(self._sources, sender), daemon=True)
+        self._process.start()
+        sender.close()
 
     def result(self) -> Inventory:
         """What was read, once; raises ``BadInput`` if it cannot be read."""
-        with self._process:
-            try:
-                output, _ = self._process.communicate(timeout=_READING_SECONDS)
-            except subprocess.TimeoutExpired:
-                output = b""
-            finally:
-                self._process.kill()
-        atexit.unregister(self._process.kill)
-        return Inventory(self._sources, self._understood(output))
-
-    def _understood(self, output: bytes) -> dict[str, Account]:
         try:
-            told = json.loads(output)
-        except ValueError:
-            ended = f"what reads it has ended ({self._process.returncode})"
-            problem = f"{', '.join(self._sources)} cannot be read: {ended}"
-            raise BadInput("inventory", problem) from None
+            told = self._told.recv() if self._told.poll(_READING_SECONDS) else None
+        except EOFError:
+            told = None
+        finally:
+            self._told.close()
+            self._process.terminate()
+            self._process.join()
+        if told is None:
+            ended = f"what reads it has ended ({self._process.exitcode})"
+            raise BadInput("inventory", f"{', '.join(self._sources)} cannot be read: {ended}")
         if "refused" in told:
             raise _refused(told["refused"])
-        return {item["name"]: _account(item) for item in told["accounts"]}
+        return Inventory(self._sources, {item["name"]: _account(item) for item in told["accounts"]})
+
+
+def _read(chosen: Sequence[str], sender: Connection) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # as if it were a program of its own
+        signal.signal(number, signal.SIG_DFL)
+    from hpc_jupyter import inventory
+
+    sender.send(inventory.read(chosen))
 
 
 def load(named: Sequence[str]) -> Inventory:

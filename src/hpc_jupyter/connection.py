@@ -17,7 +17,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBOD
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import OFFERS, first_port, is_on_login_host, offer_of
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
-from hpc_jupyter import forward, listener
+from hpc_jupyter import forward, listener, probe
 from hpc_jupyter import route as routes
 from hpc_jupyter.access import Access, Attached
 from hpc_jupyter.errors import NoForward, NoSession, Unreachable, Waiting
@@ -359,6 +359,7 @@ class Connector:
         if not self.store.is_held(self.session):  # whoever is killed leaves it to the next
             known = self.store.read(self.session)
             self.store.write(self.session, replace(known, ssh=begun.process, holder=NOBODY))
+        probe.load()
         return begun
 
     def _ports(self, wanted: Wanted) -> range:

@@ -1,16 +1,14 @@
 """Ansible's own inventory, read: every source, group variable, template and vaulted value means what it does in a play.
 
-``python -m hpc_jupyter.inventory SOURCE...`` prints it as JSON, for ``account.load``.
+For a process of its own, see ``account.Reading``: Ansible changes how Python imports.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
-import signal
-import sys
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,18 +23,21 @@ _FACTS = ("hpc_", "jupyter_session_")
 _OTHER_FACTS = ("ansible_connection", "ansible_user")
 
 
-def main() -> None:
-    """Print the accounts of the sources that are named, or why they cannot be read."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as ours:
-        os.dup2(2, 1)  # what programs print that an inventory runs is no part of it
-        try:
-            told: dict[str, Any] = {"accounts": _accounts(sys.argv[1:])}
-        except BadInput as error:
-            told = {"refused": _told(error)}
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any more
-            json.dump(told, ours, default=str)
-            ours.flush()
+def read(chosen: Sequence[str]) -> dict[str, Any]:
+    """The accounts of the sources as plain data, or why they cannot be read."""
+    try:
+        return {"accounts": _accounts(chosen)}
+    except BadInput as error:
+        return {"refused": _told(error)}
+    finally:
+        _remove_temporary()
+
+
+def _remove_temporary() -> None:
+    """What Ansible would remove at the exit of a process that it has started itself."""
+    from ansible import constants
+
+    shutil.rmtree(constants.DEFAULT_LOCAL_TMP, ignore_errors=True)
 
 
 def _accounts(chosen: Sequence[str]) -> list[dict[str, Any]]:
@@ -170,7 +171,3 @@ def _unreadable(what: str, error: BaseException) -> BadInput:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,11 @@ class Answer:
     late: bool = False
 
 
+def load() -> None:
+    """Load what asking needs, while there is nothing to ask yet."""
+    import urllib3  # noqa: F401
+
+
 def ask(url: str, token: str, *, sha256: str = "", seconds: float = ANSWER_SECONDS) -> Answer:
     """Ask a session for its status, with its token; this does not count as activity there.
 
