@@ -50,7 +50,7 @@ class ActionModule(AccountAction):
         if not cluster.local:
             self._check_connection(cluster)
             self._check_arguments(cluster)
-        is_later = arguments["later"] and gate.is_there()
+        is_later = arguments["later"] and gate.is_closed()
         if not is_later:
             gate.pass_through()
         if cluster.local or is_later:

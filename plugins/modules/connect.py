@@ -47,7 +47,7 @@ options:
     description:
       - Only check, where C(hpc-jupyter) has started the play before it knows whether it is needed.
       - M(hpc.jupyter.session) waits for that, and goes in over the connection that C(hpc-jupyter) has opened meanwhile.
-      - A play that is run in another way logs in at once.
+      - A play that is run in another way, or that is wanted already, logs in at once.
     type: bool
     default: false
 notes:

@@ -45,6 +45,19 @@ def is_there() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
+def is_closed() -> bool:
+    """Whether this play would have to wait now."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        return False
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def pass_through() -> None:
     """Wait until the gate is open, if there is one; raises ``HpcJupyterError`` if nobody will open it any more."""
     path = os.environ.get(VARIABLE)

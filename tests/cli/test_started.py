@@ -166,8 +166,11 @@ def test_a_gate_that_is_gone_or_was_left_lets_nobody_through(tmp_path: Path, mon
     with pytest.raises(HpcJupyterError, match=said):
         gate.pass_through()
     os.unlink(path)
+    assert not gate.is_closed()
     with gate.closed(path) as open_it:
+        assert gate.is_closed()
         open_it()
+        assert not gate.is_closed()
         gate.pass_through()
     monkeypatch.delenv(gate.VARIABLE)
     os.unlink(path)
