@@ -152,11 +152,6 @@ def _read(chosen: Sequence[str], sender: Connection) -> None:
     sender.send(inventory.read(chosen))
 
 
-def load(named: Sequence[str]) -> Inventory:
-    """Read the inventory; raises ``BadInput`` if a source is missing or cannot be read."""
-    return Reading(named).result()
-
-
 def _account(told: Mapping[str, Any]) -> Account:
     refused = _refused(told["refused"]) if told["refused"] else None
     return Account(told["name"], told["facts"], origins=told["origins"], refused=refused)
@@ -179,7 +174,7 @@ def _source(text: str) -> str:
 
 
 def play_environment() -> dict[str, str]:
-    """Ansible's settings, the same in this process and in every play: our own collection comes first."""
+    """Ansible's settings, the same for reading the inventory and in every play: our own collection comes first."""
     others = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "~/.ansible/collections:/usr/share/ansible/collections")
     root = str(collections_root())
     ours = os.path.join(os.path.dirname(state_directory("account")), ".ansible")

@@ -83,11 +83,9 @@ class Following:
         if self._first is not None and os.path.exists(self._access.files.entrance):
             self._end.close()  # the way has gone on to another login host
             self._first = None
-        if self._first is None:
-            nonce = secrets.token_hex(16)
-            more = ("--follow", str(_FOLLOWED_SECONDS))
-            self._first = self._ask(self._access.question("attach", self._session, nonce, *more), nonce)
-        seen = self._first.seen
+        nonce = secrets.token_hex(16)
+        question = self._access.question("attach", self._session, nonce, "--follow", str(_FOLLOWED_SECONDS))
+        seen = (self._first or self._ask(question, nonce)).seen
         return seen if seen is not None and seen.installed else self._access.see(self._session)
 
     def _ask(self, argv: Sequence[str], nonce: str) -> _First:

@@ -58,16 +58,22 @@ def _told(error: BadInput) -> dict[str, str]:
     return {"field": error.field, "text": str(error)}
 
 
-def _read(sources: Sequence[str]) -> list[dict[str, Any]]:
+def _loader() -> Any:
+    """Ansible's reader of files; Ansible takes its settings when it is first imported, and makes its directories."""
     os.environ.update(play_environment())
-    from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
+
+    return DataLoader()
+
+
+def _read(sources: Sequence[str]) -> list[dict[str, Any]]:
+    loader = _loader()
+    from ansible.inventory.manager import InventoryManager
     from ansible.plugins.loader import init_plugin_loader
     from ansible.vars.manager import VariableManager
 
     _introduce_collection()
     init_plugin_loader()
-    loader = DataLoader()
     _give_vault_secrets(loader)
     inventory = InventoryManager(loader=loader, sources=list(sources))
     variables = VariableManager(loader=loader, inventory=inventory)
@@ -133,10 +139,9 @@ def _plain(value: Any) -> Any:
 
 def _cause(sources: Sequence[str]) -> Exception | None:
     """What Ansible only warns of, before it says that a source could not be parsed: the error in a YAML file."""
-    from ansible.parsing.dataloader import DataLoader
+    loader = _loader()
     from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
 
-    loader = DataLoader()
     for path in (path for source in sources for path in _yaml_files(Path(source))):
         try:
             content = loader.load_from_file(str(path))
@@ -149,10 +154,9 @@ def _cause(sources: Sequence[str]) -> Exception | None:
 
 def accounts_file(sources: Sequence[str], cluster: str) -> str:
     """The accounts file that describes ``cluster``; empty if the inventory has it from elsewhere."""
-    from ansible.parsing.dataloader import DataLoader
+    loader = _loader()
     from ansible_collections.hpc.jupyter.plugins.plugin_utils import accounts
 
-    loader = DataLoader()
     for path in (path for source in sources for path in _yaml_files(Path(source))):
         content = loader.load_from_file(str(path))
         if isinstance(content, Mapping) and content.get("plugin") == accounts.PLUGIN and cluster in content["clusters"]:

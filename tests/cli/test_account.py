@@ -35,10 +35,10 @@ def test_an_inventory_may_use_our_own_filters(environment: dict[str, str], tmp_p
 def test_ansible_is_not_in_the_process_that_holds_a_forward(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(OWN_FILTER)
     script = (
-        "import sys; from hpc_jupyter.account import load\n"
+        "import sys; from hpc_jupyter.account import Reading\n"
         "from hpc_jupyter import access, connection, hold, play\n"
         "from hpc_jupyter.commands import launch\n"
-        "print(list(load([sys.argv[1]]).accounts), 'ansible' in sys.modules)"
+        "print(list(Reading([sys.argv[1]]).result().accounts), 'ansible' in sys.modules)"
     )
     argv = [sys.executable, "-c", script, str(tmp_path / "hosts.yml")]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
@@ -49,8 +49,8 @@ def test_what_lies_in_the_working_directory_is_not_taken_for_ours(environment: d
     for name in ("json.py", "hpc_jupyter.py"):
         (tmp_path / name).write_text("raise SystemExit('taken')\n")
     script = (
-        "import os, sys; from hpc_jupyter.account import load; os.chdir(sys.argv[2])\n"
-        "print(len(load([sys.argv[1]]).accounts))"
+        "import os, sys; from hpc_jupyter.account import Reading; os.chdir(sys.argv[2])\n"
+        "print(len(Reading([sys.argv[1]]).result().accounts))"
     )
     (tmp_path / "hosts.yml").write_text(OWN_FILTER)
     argv = [sys.executable, "-c", script, str(tmp_path / "hosts.yml"), str(tmp_path)]
@@ -139,11 +139,19 @@ def test_bad_facts_are_refused_before_anything_is_contacted(
 def test_nothing_of_ansibles_is_left_in_the_home_directory(environment: dict[str, str], tmp_path: Path) -> None:
     assert run(environment, "status", "local").returncode == 0
     assert not (tmp_path / ".ansible").exists()
+    lab = tmp_path / "lab.accounts.yml"
+    lab.write_text(LAB)
+    done = run(environment, "-i", str(lab), "trust", "cori", "--write")
+    assert "without a terminal nobody can be asked" in done.stderr
+    assert not (tmp_path / ".ansible").exists()
 
 
 def test_nothing_temporary_is_kept_once_the_inventory_is_read(environment: dict[str, str], tmp_path: Path) -> None:
     """A holder that is killed cannot remove anything."""
-    code = "import os; from hpc_jupyter import account; account.load([]); print(os.listdir(os.environ['TMPDIR']))"
+    code = (
+        "import os; from hpc_jupyter.account import Reading\n"
+        "Reading([]).result(); print(os.listdir(os.environ['TMPDIR']))"
+    )
     place = tmp_path / "temporary"
     place.mkdir()
     argv = [sys.executable, "-c", code]
