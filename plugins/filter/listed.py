@@ -15,9 +15,10 @@ version_added: 0.1.0
 description:
   - A survey of AWX gives text where a variable is a list, one item a line, or nothing at all.
   - Text of a single line is left as it is. Ansible separates its items at commas, as everywhere.
+  - What is left empty there is V(none) in Ansible, and no items here.
 options:
   _input:
-    description: Text, or a list.
+    description: Text, a list, or nothing.
     type: raw
     required: true
 author:
@@ -39,6 +40,8 @@ _value:
 
 def listed(value: Any) -> Any:
     """The items in ``value``."""
+    if value is None:
+        return []
     if not isinstance(value, str):
         return value
     items = [line.strip() for line in value.splitlines() if line.strip()]

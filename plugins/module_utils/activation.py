@@ -10,6 +10,7 @@ only the prologue is code.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tempfile
 from dataclasses import dataclass, replace
@@ -58,6 +59,8 @@ hpc_jupyter_python_of() {
     esac
 }
 """
+_ALONE = "unset PYTHONHOME PYTHONPATH\n"
+_PLAIN = re.compile(rf"^(?P<alone>{_ALONE})?export HPC_JUPYTER_PYTHON=(?P<python>/.*|'/.*')\nexport PATH=.*\n\Z", re.M)
 _CONDA = r"""# A root with its script, or a program that prints its own shell hook.
 hpc_jupyter_activate() {
     local tool=$1 name=$2 root=$1 hook
@@ -186,6 +189,14 @@ def render(wanted: Activation) -> str:
     return "".join(parts)
 
 
+def told(text: str) -> tuple[str, str]:
+    """The kind (``venv`` or ``existing``) and the Python that an ``environment.sh`` names; empty for other kinds."""
+    found = _PLAIN.search(text)
+    if not found:
+        return "", ""
+    return VENV if found["alone"] else EXISTING, shlex.split(found["python"])[0]
+
+
 def wrapper_text(wanted: Activation) -> str:
     """The script that stands for the Python of a ``command``."""
     program = shlex.quote(wanted.command[0])
@@ -220,7 +231,7 @@ def _modules(names: Sequence[str]) -> str:
 
 
 def _plain_part(wanted: Activation) -> str:
-    alone = "unset PYTHONHOME PYTHONPATH\n" if wanted.kind == VENV else ""
+    alone = _ALONE if wanted.kind == VENV else ""
     directory = shlex.quote(wanted.bin)
     return f'{alone}export HPC_JUPYTER_PYTHON={shlex.quote(wanted.python)}\nexport PATH={directory}:"$PATH"\n'
 

@@ -8,18 +8,21 @@ What we make carries a marker that says of what it was made; without the marker 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import activation, floors, interpreters, packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
+from ansible_collections.hpc.jupyter.plugins.module_utils.made_environment import (
+    Marker,
+    clear,
+    made_for,
+    read_marker,
+    write_marker,
+)
 
-MARKER = "hpc-jupyter.json"
-SCHEMA = 1
 MODULES = ("jupyterlab", "jupyter_server", "ipykernel", "tornado")
 _ASKED = (*floors.FLOORS, *floors.INTERFACES, "debugpy")
 FIRST_SERVER = (2, 14)
@@ -43,19 +46,6 @@ class Wish:
     packages: tuple[str, ...] = ()
     python: str = ""
     debugger: bool = False
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What an environment of ours was made of; not ``complete`` while it is being changed."""
-
-    lock_sha256: str
-    packages: tuple[str, ...] = ()
-    wanted_python: str = ""
-    base_python: str = ""
-    debugger: bool = False
-    complete: bool = False
-    schema: int = SCHEMA
 
 
 @dataclass(frozen=True)
@@ -137,7 +127,7 @@ def look(prefix: str) -> Found:
         raise HpcJupyterError(f"{prefix} is in the way: it is not a directory") from None
     if os.stat(prefix).st_uid != os.geteuid():
         raise HpcJupyterError(f"{prefix} belongs to another user")
-    marker = _read_marker(prefix)
+    marker = read_marker(prefix)
     python = "" if marker is None else _installed(packages.Target(prefix).python, isolated=True)
     return Found(exists=True, empty=not entries, marker=marker, python=python)
 
@@ -158,14 +148,15 @@ def make(
     ``more_lock`` is what the person's own packages come to, where that was settled elsewhere.
     """
     marker = Marker(wish.lock_sha256, wish.packages, wish.python, base, wish.debugger)
+    marker = replace(marker, directories=made_for(target.prefix))
     if decided.action != UPDATE:
-        _clear(target.prefix)
-    _write_marker(target.prefix, marker)
+        clear(target.prefix)
+    write_marker(target.prefix, marker)
     if decided.action != UPDATE:
         target.make(base)
     target.install_lock(lock, uv_lock=uv_lock)
     # From here on it is of use, and what goes wrong with the person's own packages is no reason to make it anew.
-    _write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
+    write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
     if more_lock:
         target.install_more_lock(more_lock)
         if not wish.debugger:
@@ -173,7 +164,7 @@ def make(
     else:
         _install_more(wish, target, lock=lock)
     made = verify(target.prefix, allow_old=allow_old)
-    _write_marker(target.prefix, replace(marker, complete=True))
+    write_marker(target.prefix, replace(marker, complete=True))
     return made
 
 
@@ -277,30 +268,3 @@ def _python_of(directory: str) -> str:
 
 def _installed(python: str, *, isolated: bool) -> interpreters.Installed | str:
     return interpreters.installed(python, modules=MODULES, packages=_ASKED, isolated=isolated)
-
-
-def _read_marker(prefix: str) -> Marker | None:
-    """The marker in ``prefix``; one that is torn is ours as well, and not complete."""
-    try:
-        with open(os.path.join(prefix, MARKER), "rb") as stream:
-            data = json.loads(stream.read().decode("utf-8"))
-        return Marker(**{**data, "packages": tuple(data["packages"])})
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, TypeError, KeyError):
-        return Marker("")
-
-
-def _write_marker(prefix: str, marker: Marker) -> None:
-    os.makedirs(prefix, mode=0o700, exist_ok=True)
-    write_private(os.path.join(prefix, MARKER), json.dumps(asdict(marker), indent=2).encode() + b"\n")
-
-
-def _clear(prefix: str) -> None:
-    """Remove what is in ``prefix``, the marker last, so that whatever is cut off is still known as ours."""
-    for name in sorted(os.listdir(prefix) if os.path.isdir(prefix) else [], key=lambda entry: entry == MARKER):
-        path = os.path.join(prefix, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import tempfile
 
 DEBRIS = re.compile(r"\.(?:new|clock|room)-\w+|.+\.[0-9a-f]{16}")
@@ -102,3 +103,11 @@ def age_seconds(path: str) -> float | None:
         if error.errno not in FULL:
             raise
         return 0.0
+
+
+def remove_path(path: str) -> None:
+    """Remove what is at ``path``, a directory with all that is in it; a link goes, not what it leads to."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

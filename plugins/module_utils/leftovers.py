@@ -14,7 +14,6 @@ import glob
 import json
 import os
 import secrets
-import shutil
 import socket
 import stat
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, stopping, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError, SchedulerUnavailable
-from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, age_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, age_seconds, remove_path
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout, SessionFiles
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import DEBRIS_SECONDS, View
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import session_name
@@ -343,11 +342,11 @@ def _remove_unless_used(each: Leftover, layout: Layout, scheduler: Scheduler) ->
     if each.kind in (LANDING, SESSION) and _is_used(each, layout, scheduler):
         return False
     if each.kind != SESSION:
-        _remove(each.where)
+        remove_path(each.where)
         return not os.path.lexists(each.where)
     aside = os.path.join(layout.root, _REMOVED + secrets.token_hex(8))
     os.rename(each.where, aside)
-    _remove(aside)
+    remove_path(aside)
     return True
 
 
@@ -356,13 +355,6 @@ def _is_used(each: Leftover, layout: Layout, scheduler: Scheduler) -> bool:
         return True
     view = session.look(layout, each.session, scheduler)
     return view.is_live or any(name == each.session for name, _job in scheduler.sessions())
-
-
-def _remove(path: str) -> None:
-    if stat.S_ISDIR(os.lstat(path).st_mode):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
 
 
 def _is_held(path: str) -> bool:

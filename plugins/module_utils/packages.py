@@ -57,7 +57,7 @@ class Target:
                 f"{base} cannot make a virtual environment: {_words(made)}. "
                 "Its venv module must be there (on Debian: python3-venv), or uv on the account"
             )
-        made = command([uv, "venv", "--no-config", "--allow-existing", "--python", base, self.prefix],
+        made = command([uv, "venv", "--no-config", "--no-cache", "--allow-existing", "--python", base, self.prefix],
                        timeout_seconds=300)
         if made.code != 0:
             raise HpcJupyterError(f"uv cannot make a virtual environment with {base}: {_words(made)}")

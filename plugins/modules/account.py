@@ -27,6 +27,7 @@ options:
   state:
     description:
       - With V(absent), everything of ours is removed, O(root) itself unless it holds something else.
+      - A virtual environment that was made elsewhere goes too, unless others may use it.
       - Directories above it, up to the home directory, go if they are empty then.
     type: str
     choices: [present, absent]
@@ -144,6 +145,11 @@ kept:
   returned: when O(state=absent)
   type: list
   elements: str
+note:
+  description: Why an environment of the account that is not in O(root) stays; empty if none does.
+  returned: when O(state=absent)
+  type: str
+  sample: the environment /home/alice/envs/lab is not ours and stays
 program:
   description: Whether C(hpc-session) has to be replaced.
   returned: when O(state=present)
@@ -233,8 +239,10 @@ def _remove(module: AnsibleModule, layout: Layout) -> dict[str, Any]:
     planned = removal.plan(layout, cluster=module.params["cluster"], account=module.params["account"])
     if not module.check_mode:
         removal.apply(planned)
-    diff = [{"before_header": path, "after_header": path, "before": "there\n", "after": ""} for path in planned.remove]
-    return {"changed": bool(planned.remove), "root": layout.root, "kept": list(planned.kept), "diff": diff}
+    gone = [*planned.remove, *([planned.environment] if planned.environment else [])]
+    diff = [{"before_header": path, "after_header": path, "before": "there\n", "after": ""} for path in gone]
+    kept = {"kept": list(planned.kept), "note": planned.note}
+    return {"changed": bool(gone), "root": layout.root, **kept, "diff": diff}
 
 
 def _provide(module: AnsibleModule, layout: Layout) -> dict[str, Any]:

@@ -208,6 +208,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     environment,
     interpreters,
     kernels,
+    made_environment,
     package_index,
     packages,
 )
@@ -342,8 +343,11 @@ def _venv(module: AnsibleModule, layout: Layout, wanted: Activation) -> tuple[Ac
         final = environment.make(decided, wish, target, base=base, allow_old=wanted.allow_old, **locks)
         if target.wheelhouse == _own_place(layout):  # a home's quota is small
             shutil.rmtree(target.wheelhouse, ignore_errors=True)
+    is_new = bool(module.params["path"]) and layout.root not in made_environment.users(prefix)
+    if is_new and not module.check_mode:
+        made_environment.use(prefix, layout.root)
     return wanted, {
-        "changed": decided.action != environment.NOTHING,
+        "changed": decided.action != environment.NOTHING or is_new,
         "action": decided.action,
         "reasons": decided.reasons,
         "offline": "",

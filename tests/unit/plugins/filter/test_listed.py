@@ -11,6 +11,7 @@ from ansible_collections.hpc.jupyter.plugins.filter.listed import FilterModule
 @pytest.mark.parametrize(
     ("value", "items"),
     [
+        (None, []),
         ("", []),
         (" \n", []),
         ("numpy", "numpy"),

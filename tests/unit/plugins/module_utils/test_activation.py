@@ -215,3 +215,22 @@ def test_an_environment_without_jupyterlab_says_which_module_is_missing(home: pa
     assert str(caught.value).startswith(
         "no JupyterLab in the conda environment ml: jupyterlab cannot be imported (ModuleNotFoundError: "
     )
+
+
+@pytest.mark.parametrize("kind", [activation.VENV, activation.EXISTING])
+@pytest.mark.parametrize("prefix", ["/home/alice/venv", "/home/alice/a b", "/home/alice/it's"])
+def test_a_script_tells_which_environment_it_leads_to(kind: str, prefix: str) -> None:
+    wanted = Activation(kind, python=f"{prefix}/bin/python", bin=f"{prefix}/bin", modules=("gcc",))
+    assert activation.told(activation.render(wanted)) == (kind, wanted.python)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Activation(activation.MODULE, modules=("jupyter",), prologue="export HPC_JUPYTER_PYTHON=/x\nexport PATH=/x"),
+        Activation(activation.CONDA, name="/home/alice/ml"),
+        Activation(activation.COMMAND, command=("apptainer",), wrapper="/home/alice/environment-python"),
+    ],
+)
+def test_a_script_that_finds_its_environment_out_tells_none(wanted: Activation) -> None:
+    assert activation.told(activation.render(wanted)) == ("", "")

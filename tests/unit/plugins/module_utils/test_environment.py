@@ -3,15 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils import environment
-from ansible_collections.hpc.jupyter.plugins.module_utils.environment import Found, Marker, Plan, Wish
+from ansible_collections.hpc.jupyter.plugins.module_utils.environment import Found, Plan, Wish
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.interpreters import Installed
+from ansible_collections.hpc.jupyter.plugins.module_utils.made_environment import MARKER as MARKER_FILE
+from ansible_collections.hpc.jupyter.plugins.module_utils.made_environment import Marker
 
 WISH = Wish("a" * 64)
 MARKER = Marker("a" * 64, complete=True)
@@ -60,7 +61,7 @@ def test_an_environment_without_our_marker_is_left_alone() -> None:
 
 
 def test_a_torn_marker_is_still_ours_and_not_complete(tmp_path: pathlib.Path) -> None:
-    (tmp_path / environment.MARKER).write_text('{"lock_sha')
+    (tmp_path / MARKER_FILE).write_text('{"lock_sha')
     found = environment.look(str(tmp_path))
     assert found.marker == Marker("")
     assert environment.plan(WISH, found, prefix=str(tmp_path)).action == "rebuild"
@@ -94,19 +95,6 @@ def test_a_jupyter_without_jupyterlab_names_the_module(tmp_path: pathlib.Path) -
     with pytest.raises(HpcJupyterError) as caught:
         environment.existing(str(tmp_path))
     assert f"no JupyterLab at {tmp_path}: jupyterlab cannot be imported (ModuleNotFoundError: " in str(caught.value)
-
-
-def test_clearing_removes_the_marker_last_and_follows_no_link(tmp_path: pathlib.Path) -> None:
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "notebook.ipynb").write_text("{}")
-    prefix = tmp_path / "venv"
-    (prefix / "lib").mkdir(parents=True)
-    (prefix / "link").symlink_to(kept)
-    (prefix / environment.MARKER).write_text("{}")
-    environment._clear(str(prefix))
-    assert os.listdir(str(prefix)) == []
-    assert (kept / "notebook.ipynb").exists()
 
 
 OLD = Installed("3.11.2", {}, {**SAFE, "jupyter-server": "2.17.0", "notebook": "6.5.7"})
