@@ -27,6 +27,7 @@ class ActionModule(AccountAction):
 
     _arguments: ClassVar[dict[str, Any]] = {
         "key": {"type": "str", "default": "", "no_log": False},
+        "also": {"type": "str", "default": "", "no_log": False},
         "names": {"type": "bool", "default": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
@@ -37,11 +38,11 @@ class ActionModule(AccountAction):
             return self._forget(cluster)
         if cluster.local:
             return {"names": False, "notes": []}
-        return self._name(cluster, key=arguments["key"], wanted=arguments["names"])
+        return self._name(cluster, key=arguments["key"], also=arguments["also"], wanted=arguments["names"])
 
-    def _name(self, cluster: Cluster, *, key: str, wanted: bool) -> dict[str, Any]:
+    def _name(self, cluster: Cluster, *, key: str, also: str, wanted: bool) -> dict[str, Any]:
         files, place = Files(state_directory(cluster.account)), Place.at_home()
-        identity = keys.identities(keys.Key(key), ssh_directory=place.ssh).encode()
+        identity = keys.identities(keys.Key(key), ssh_directory=place.ssh, also=also).encode()
         fresh, notes = not os.path.isdir(place.ssh), list[str]()
         changes = self._change(files.identity, identity)
         with self._held(place, wanted=wanted):

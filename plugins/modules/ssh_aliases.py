@@ -28,6 +28,10 @@ options:
     description: The private key to log in with, besides those that ssh tries by itself.
     type: str
     default: ""
+  also:
+    description: Another private key, which is tried after O(key).
+    type: str
+    default: ""
   names:
     description: Whether the names are wanted. If not, the key is settled and nothing is written to C(~/.ssh).
     type: bool

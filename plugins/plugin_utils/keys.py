@@ -128,10 +128,13 @@ def made_here(ssh_directory: str, path: str) -> str:
     return wanted if found and (found[3] or "").split(",")[0] == MARK else ""
 
 
-def identities(key: Key, *, ssh_directory: str) -> str:
-    """The lines that make ssh try ``key`` first, then what it tries by itself: naming one key would hide the others."""
+def identities(key: Key, *, ssh_directory: str, also: str = "") -> str:
+    """The lines that make ssh try ``key`` first, then that at ``also``, then what it tries by itself.
+
+    Naming one key would hide the others.
+    """
     defaults = [os.path.join(ssh_directory, name) for name in _NAMES]
-    paths = [key.identity_file, *(path for path in defaults if os.path.exists(path))]
+    paths = [key.identity_file, Key(also).identity_file, *(path for path in defaults if os.path.exists(path))]
     return "".join(f'IdentityFile "{path}"\n' for path in dict.fromkeys(paths) if path)
 
 

@@ -160,6 +160,15 @@ def test_with_the_key_goes_the_directory_that_was_made_for_it(ssh: Path) -> None
     assert not ssh.exists()
 
 
+def test_a_key_that_comes_is_tried_after_the_one_that_goes(ssh: Path, tmp_path: Path) -> None:
+    _make(ssh / "old")
+    _make(ssh / "new")
+    lines = keys.identities(keys.Key(f"{ssh}/old"), ssh_directory=str(ssh), also=f"{ssh}/new")
+    assert lines == f'IdentityFile "{ssh}/old"\nIdentityFile "{ssh}/new"\n'
+    (tmp_path / "identity").write_text(lines)
+    assert keys.settled(str(tmp_path / "identity")) == [f"{ssh}/old"]
+
+
 def test_naming_a_key_hides_no_other(ssh: Path) -> None:
     _make(ssh / "id_rsa", "rsa")
     _make(ssh / "mine")

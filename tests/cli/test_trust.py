@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh_config
@@ -61,3 +64,36 @@ def test_what_is_confirmed_is_pinned_and_nothing_else(unknown: Way, tmp_path: Pa
     again = _run(gate, write=True)
     assert (again.code, again.written) == (Exit.OK, ())
     assert again.lines()[0] == f"gateway {GATE} presents, as pinned"
+
+
+@pytest.fixture
+def terminal(
+    way: Way, environment: dict[str, str], tmp_path: Path  # noqa: F811
+) -> Iterator[pexpect.spawn[str]]:  # fmt: skip
+    """``trust --write`` of a cluster without a gateway, with somebody to answer."""
+    facts = f"{{hpc_login_hosts: [{LOGIN}], hpc_login_port: {way.login.port}, hpc_scheduler: slurm}}"
+    file = tmp_path / "lab.accounts.yml"
+    file.write_text(f"plugin: hpc.jupyter.accounts\nclusters: {{lab: {facts}}}\npeople: {{me: {{accounts: [lab]}}}}\n")
+    argv = ["-m", "hpc_jupyter", "-i", str(file), "trust", "lab", "--write"]
+    with pexpect.spawn(
+        sys.executable, argv, env=environment, timeout=60, encoding="utf-8", dimensions=(24, 300)
+    ) as spawned:
+        yield spawned
+
+
+@pytest.mark.parametrize("answer", ["", "no", "yes"])
+def test_a_person_who_does_not_say_yes_pins_nothing(
+    terminal: pexpect.spawn[str], way: Way, tmp_path: Path, answer: str  # noqa: F811
+) -> None:  # fmt: skip
+    file = tmp_path / "lab.accounts.host_keys.txt"
+    pins = [f"{way.login.pin()} (ED25519)", f"{way.login.pin('rsa')} (RSA)"]
+    terminal.expect_exact("Is that what the site has told you on another way? [y/N]: ")
+    assert str(terminal.before).endswith(f"login host {LOGIN} presents\r\n  {pins[0]}\r\n  {pins[1]}\r\n")
+    terminal.sendline(answer)
+    terminal.expect(pexpect.EOF)
+    told = f"Pinned in {file}: {LOGIN}" in str(terminal.before)
+    if answer == "yes":
+        assert (terminal.wait(), told) == (Exit.OK, True)
+        assert file.read_text().splitlines()[1:] == [f"lab {LOGIN} {pin}" for pin in pins]
+    else:
+        assert (terminal.wait(), told, file.exists()) == (Exit.FAILED, False, False)

@@ -1,20 +1,26 @@
 """From an account with nothing but a password to a notebook by plain ssh, and back without a trace."""
 
 import dataclasses
+import json
 import os
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from subprocess import PIPE, STDOUT
 
 import pytest
 
 from hpclab import Lab, topologies
 from tests import laptop
+from tests.healing import Holding
 
 _HOMES = tuple(dataclasses.replace(home, key=False, authorized=()) for home in topologies.SLURM.homes)
 _PASSWORDS = dataclasses.replace(topologies.SLURM, homes=_HOMES)
 _WORD = ("--connection-password-file", "word")
+_OF_JUPYTER = {"jupyter_server_password": "canary: the first one"}
+_NEXT = {"jupyter_server_password": "canary: the next one"}
+_LOGIN_HOSTS = ("login1", "login2")
 _PERSONS = "Host *\n    ForwardX11 no\n"
 
 
@@ -29,7 +35,7 @@ def password_lab() -> Iterator[Lab]:
 def alice(password_lab: Lab) -> laptop.Laptop:
     """Alice, who has written down her password, and a line of ssh configuration of her own."""
     person = laptop.Laptop(password_lab)
-    person.write_inventory()
+    person.write_inventory(**_OF_JUPYTER)
     client = password_lab.host("client")
     _write_word(person)
     client.run(["sh", "-c", f"mkdir -pm 700 ~/.ssh && printf '{_PERSONS}' >~/.ssh/config"], user="alice")
@@ -97,7 +103,7 @@ def _onboard(person: laptop.Laptop) -> None:
 def _use(person: laptop.Laptop) -> None:
     """By hand, and by the kit."""
     _ssh(person, "-O", "exit", "lab")
-    assert _ssh(person, "lab", "hostname") in ("login1", "login2")
+    assert _ssh(person, "lab", "hostname") in _LOGIN_HOSTS
     person.cli("launch", "alice@lab", "--detach", "--no-browser")
     node = person.record()["node"]
     assert _ssh(person, f"lab-{node}", "hostname") == node
@@ -113,20 +119,70 @@ def _ways_back(person: laptop.Laptop) -> set[str]:
     return {line for line in text.splitlines() if line.endswith("hpc-jupyter-reverse-lab")}
 
 
+def _lines(person: laptop.Laptop) -> list[str]:
+    """Who is let in at the gateway and on the account."""
+    hosts = (person.lab.host(name) for name in ("gate", "login1"))
+    return [line for host in hosts for line in host.read("/home/alice/.ssh/authorized_keys").splitlines()]
+
+
+def _be_refused(person: laptop.Laptop) -> None:
+    """Where the login host does not take the new key, the row says so, and the old one opens every hop as before."""
+    client, login = person.lab.host("client"), person.lab.host("login1")
+    client.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/home/alice/.ssh/other"], user="alice")
+    public = client.read("/home/alice/.ssh/other.pub").split()[1]
+    before = _lines(person)
+    add = f"echo 'expiry-time=\"20200101\" ssh-ed25519 {public}' >>~/.ssh/authorized_keys"
+    login.run(["sh", "-c", add], user="alice")
+    done = person.play("rotate", "-e", "jupyter_access_key=~/.ssh/other", *laptop.EXISTING, check=False)
+    assert done.returncode == 2
+    assert (
+        "alice@lab  failed  Let the new key in: login host login does not take the new key /home/alice/.ssh/other. "
+        "Nothing was taken back: the old key opens every hop as before. "
+    ) in done.stdout, done.stdout
+    assert [line for line in _lines(person) if public not in line] == before
+    assert _ssh(person, "-o", "ControlPath=none", "lab", "hostname") in _LOGIN_HOSTS
+    for host in (person.lab.host("gate"), login):
+        host.run(["sed", "-i", f"\\|{public}|d", "/home/alice/.ssh/authorized_keys"], user="alice")
+    client.run(["sh", "-c", "rm ~/.ssh/other ~/.ssh/other.pub"], user="alice")
+
+
+def _held(person: laptop.Laptop) -> Holding:
+    """A connection to the session that runs, held in the background."""
+    told = person.cli("connect", "alice@lab", "--detach", "--json", "--no-browser").stdout
+    return Holding(person, json.loads(told))
+
+
+def _renew(person: laptop.Laptop, held: Holding) -> str:
+    """Play ``rotate``; at every moment meanwhile the session answers, and whoever comes anew is let in."""
+    key = ("-e", "jupyter_access_key=~/.ssh/next")
+    seen = []
+    with ThreadPoolExecutor(1) as pool:
+        playing = pool.submit(person.play, "rotate", *key, *laptop.EXISTING)
+        while not playing.done():
+            seen += [held.answers(), _ssh(person, "-o", "ControlPath=none", "lab", "hostname") in _LOGIN_HOSTS]
+    told = playing.result().stdout
+    assert (len(seen) > 4, all(seen)) == (True, True), seen
+    return told
+
+
 def _rotate(person: laptop.Laptop) -> None:
-    """Another key, while a session runs: the old one is taken back, and its owner goes on."""
-    client, before = person.lab.host("client"), _ways_back(person)
-    done = person.play("rotate", "-e", "jupyter_access_key=~/.ssh/next", *laptop.EXISTING)
-    renewed = "key that logs in, certificate, key of the way back"
-    assert f"alice@lab  renewed  {renewed}, in /home/alice/.local/share/hpc-jupyter/lab" in done.stdout
+    """Another key and password, while a session runs: the old key is taken back, and its owner goes on."""
+    client, before, held = person.lab.host("client"), _ways_back(person), _held(person)
+    person.write_inventory(**_NEXT)
+    told = _renew(person, held)
+    renewed = "key that logs in, certificate, key of the way back, hash of the password"
+    assert f"alice@lab  renewed  {renewed}, in /home/alice/.local/share/hpc-jupyter/lab" in told
+    assert "where the site has announced others: hpc-jupyter trust lab --write" in told
+    assert "canary" not in told
     assert (len(before), len(_ways_back(person)), before & _ways_back(person)) == (1, 1, set())
     old, new = (client.read(f"/home/alice/.ssh/{name}.pub").split()[1] for name in ("id_ed25519", "next"))
-    for host in ("gate", "login1"):
-        text = person.lab.host(host).read("/home/alice/.ssh/authorized_keys")
-        assert (text.count(old), text.count(new)) == (0, 1)
-    _ssh(person, "-O", "exit", "lab")
-    assert _ssh(person, "lab", "hostname") in ("login1", "login2")
+    assert ["".join(_lines(person)).count(key) for key in (old, new)] == [0, 2]
     client.run(["sh", "-c", "rm ~/.ssh/id_ed25519 ~/.ssh/id_ed25519.pub"], user="alice")
+    person.cli("disconnect", "alice@lab")
+    person.cli("logout", "alice@lab")
+    again = _held(person)
+    assert (again.told["url"], again.answers()) == (held.told["url"], True)
+    person.cli("disconnect", "alice@lab")
 
 
 def _go(person: laptop.Laptop) -> None:
@@ -140,7 +196,7 @@ def _go(person: laptop.Laptop) -> None:
     for account in ("alice@lab", "alice@two"):
         assert f"{account}  removed  from the account and this machine" in done.stdout, done.stdout
     assert " stays" not in done.stdout
-    person.write_inventory()
+    person.write_inventory(**_OF_JUPYTER)
     person.lab.host("client").run(["rm", "inventory/group_vars/two.yml"], user=person.user)
 
 
@@ -148,9 +204,11 @@ def test_from_a_password_to_a_key_and_back(alice: laptop.Laptop) -> None:
     before = _homes(alice.lab)
     _onboard(alice)
     _use(alice)
+    _be_refused(alice)
     _rotate(alice)
     _go(alice)
-    # What Jupyter and its programs leave in a person's home is the person's.
-    alice.lab.host("login1").run(["sh", "-c", "cd && rm -rf .ipython .npm .jupyter .local"], user="alice")
+    # What Jupyter and its programs leave in a person's home is the person's; nothing else may be beside it.
+    script = "cd; rm -rf .ipython .npm .jupyter .local/share/jupyter; [ ! -d .local ] || rmdir -p .local/share"
+    alice.lab.host("login1").run(["sh", "-c", script], user="alice")
     assert _homes(alice.lab) ^ before == set()
     assert _ssh(alice, "lab", "hostname") == ""

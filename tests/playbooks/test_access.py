@@ -31,16 +31,13 @@ def _existing() -> dict[str, object]:
     return {"jupyter_environment_kind": "existing", "jupyter_environment_path": str(prefix)}
 
 
-def _everything(home: Home) -> list[str]:
-    return sorted(str(path) for path in home.path.rglob("*") if ".ansible" not in path.parts)
-
-
 def test_an_account_of_this_machine_is_onboarded_and_offboarded_without_a_trace(home: Home) -> None:
     (home.path / "notes.txt").write_text("mine")
-    before = _everything(home)
+    (home.path / ".ansible/tmp").mkdir(parents=True, mode=0o700)  # this machine's own, which Ansible leaves behind
+    before = home.contents()
     planned = home.play("onboard.yml", "--check", **_existing())
     assert (planned.code, f'"{NAME}  would be set up  in {home.root}"' in planned.out) == (0, True), planned.out
-    assert _everything(home) == before
+    assert home.contents() == before
     done = home.play("onboard.yml", **_existing())
     assert f'"{NAME}  done  in {home.root}"' in done.out
     assert f"Next: hpc-jupyter launch {NAME}" in done.out
@@ -49,10 +46,13 @@ def test_an_account_of_this_machine_is_onboarded_and_offboarded_without_a_trace(
     again = home.play("onboard.yml", **_existing())
     assert (again.changed, f'"{NAME}  already done  in {home.root}"' in again.out) == (0, True)
     set_up = home.listing()
-    assert home.play("offboard.yml", "--check", "--diff").changed == 1
+    planned = home.play("offboard.yml", "--check", "--diff", hpc_wheelhouse="/lab/wheels")
+    assert planned.changed == 1
+    assert f"the environment {jupyter_python().parent.parent} is not ours and stays" in planned.out
+    assert "/lab/wheels stays: accounts share its wheels" in planned.out
     assert home.listing() == set_up
     assert home.play("offboard.yml").changed == 1
-    assert _everything(home) == before
+    assert home.contents() == before
     again = home.play("offboard.yml")
     assert (again.changed, f'"{NAME}  nothing to remove  from the account and this machine"' in again.out) == (0, True)
 
@@ -102,12 +102,15 @@ def test_an_account_that_fails_or_needs_its_owner_stops_no_other(home: Home, shu
 
 
 def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
+    names = (".ansible", ".ipython", ".jupyter", ".npm", ".local/share/jupyter")
+    theirs = [home.path / name for name in names]  # Ansible's and Jupyter's own
     assert home.play("onboard.yml", **_existing()).code == 0
     assert home.play("launch.yml").code == 0
     done = home.play("offboard.yml", "--diff")
     assert done.code == 0, done.out
     assert "+session default: ended" in done.out
-    assert not home.root.exists()
+    left = [path for path in map(Path, home.contents()) if not any(own in (path, *path.parents) for own in theirs)]
+    assert [path for path in left if not any(path in own.parents for own in theirs)] == []
 
 
 def test_an_account_that_cannot_be_reached_is_forgotten_here_alone(home: Home) -> None:
