@@ -26,6 +26,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 _SETUP = "Set the account up: hpc-jupyter setup {account}"
+_WAIT = "Try again later, then ask the site"
 _MODULES = ("jupyterlab", "jupyter_server", "ipykernel")
 _PACKAGES = ("jupyterlab", "jupyter-server")
 _FEW_BYTES, _LITTLE_BYTES = 100 << 20, 2 << 30
@@ -90,7 +91,7 @@ def _scheduler(patient: Patient) -> Iterable[Check]:
     try:
         jobs = patient.scheduler.sessions()
     except SchedulerUnavailable as error:
-        remedy = "Try again later, then ask the site. Sessions that run go on, and nothing is submitted meanwhile"
+        remedy = f"{_WAIT}. Sessions that run go on, and nothing is submitted meanwhile"
         yield Check("scheduler", FAIL, f"{name} does not answer: {error}", remedy)
         return
     answers = "there is none, as the facts say" if name == "none" else f"{name} answers"
@@ -106,14 +107,28 @@ def _accepted(patient: Patient) -> Check:
     try:
         patient.scheduler.check(patient.resources)
         refusal = patient.scheduler.refusal(patient.resources)
+    except SchedulerUnavailable as error:
+        return Check("job", FAIL, f"it is not known whether a session with {asked} would be taken: {error}", _WAIT)
     except HpcJupyterError as error:
         refusal = str(error)
-    if refusal is None:
-        return Check("job", OK, f"{patient.scheduler.name} does not say beforehand whether it would take a job")
+    return _foretold(patient, refusal, asked)
+
+
+def _foretold(patient: Patient, refusal: str | None, asked: str) -> Check:
     if refusal:
         remedy = "Correct jupyter_session_partition, jupyter_session_project and the other jupyter_session_… variables"
         return Check("job", FAIL, f"a session with {asked} would be refused: {refusal}", remedy)
+    name = patient.scheduler.name
+    if refusal is None:
+        remedy = "Launch a session: one that is refused leaves nothing behind"
+        return Check("job", WARN, f"{name} does not say beforehand whether it would take a session", remedy)
+    if patient.scheduler.only_queue:
+        return Check("job", OK, f"{_takes(patient.resources)}; what else {name} may refuse, it says at a launch")
     return Check("job", OK, f"a session with {asked} would be taken")
+
+
+def _takes(resources: Resources) -> str:
+    return f"queue {resources.partition} takes jobs" if resources.partition else "there are queues that take jobs"
 
 
 def _home(patient: Patient) -> Iterable[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -85,6 +86,8 @@ def test_what_is_wrong_on_the_account(alice: Laptop, lab: Lab) -> None:
 
 
 def test_the_play_fails_for_the_account_that_is_not_well_alone(alice: Laptop) -> None:
-    alice.write_inventory(jupyter_session_partition="nowhere")
+    alice.name_cluster("broken", jupyter_session_partition="nowhere")
     text = failed(alice.play("doctor", check=False))
     assert "fail job         a session with partition nowhere would be refused: " in text
+    assert "ok   job         a session with the defaults would be taken" in text
+    assert re.findall(r"^(\S+) +: .* failed=(\d)", text, re.MULTILINE) == [("alice@broken", "1"), ("alice@lab", "0")]

@@ -121,6 +121,8 @@ class Scheduler(ABC):
     """How long it may say of a job that was just submitted that there is none."""
     keeps_time = True
     """Whether it ends a job whose time is over, and can be asked when that is."""
+    only_queue = False
+    """Whether ``refusal`` can look at nothing but the queue."""
     refused: Mapping[str, str] = {}
     """The resources that it does not know, and what takes their place."""
     own_options: tuple[str, ...] = ()

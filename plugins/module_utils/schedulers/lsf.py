@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""LSF, through ``bsub``, ``bjobs`` and ``bkill``; release 10.1 or later, whose ``bjobs`` writes JSON.
+"""LSF, through ``bsub``, ``bjobs``, ``bqueues`` and ``bkill``; release 10.1 or later, whose ``bjobs`` writes JSON.
 
 From its documentation and what other projects meet; no LSF was at hand. What a job prints comes to its place only at
 the end, so the job script writes the log itself. A job is submitted with ``-rn``: what a node has lost stays lost.
@@ -21,7 +21,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import (
     SubmitRefused,
     SubmitUnclear,
 )
-from ansible_collections.hpc.jupyter.plugins.module_utils.request import time_seconds
+from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources, time_seconds
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import asked
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import (
@@ -35,15 +35,17 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import
     Site,
     Surroundings,
     split,
+    user,
 )
 
 _FIELDS = "jobid:12 stat:8 job_name:80 exec_host:250 finish_time:30 pend_reason:250 exit_reason:120 exit_code:8"
 """With widths: without, some releases cut names off."""
-_HIDDEN = ("BSUB_QUIET", "LSB_BJOBS_FORMAT")
+_HIDDEN = ("BSUB_QUIET", "LSB_BJOBS_FORMAT", "LSB_BQUEUES_FORMAT")
 _SUBMITTED = re.compile(r"^Job <([1-9][0-9]*)> is submitted", re.MULTILINE)
 _UNCLEAR = re.compile(r"not responding|is down|connect|communicat|timed? ?out|still trying", re.IGNORECASE)
 _NONE = re.compile(r"^No (?:unfinished |matching )?job found", re.MULTILINE)
 _KILLED = re.compile(r"already finished|No matching job found|is not found")
+_QUEUE = re.compile(r"^(\S+) +\S+ +Open:", re.MULTILINE)
 _PHASES = {
     "PEND": PENDING, "PROV": PENDING, "PSUSP": PENDING, "WAIT": PENDING, "FWD_PEND": PENDING,
     "RUN": RUNNING, "USUSP": RUNNING, "SSUSP": RUNNING, "DONE": GONE, "EXIT": GONE,
@@ -72,6 +74,7 @@ class Lsf(Scheduler):
     requeues = False
     settling_seconds = 30.0  # where a daemon of its own answers bjobs (LSB_QUERY_PORT), from a picture some seconds old
     no_steps = "blaunch works only from inside the job, not from a login host"
+    only_queue = True
     refused: Mapping[str, str] = {
         "qos": "Write partition for a queue, or extra: ['-sla NAME']", "gres": "Write extra: ['-R rusage[NAME=1]']",
         "nodes": "A session runs on one node: ask for cpus", "mail_type": "Write extra: ['-B'] or ['-N']",
@@ -83,6 +86,16 @@ class Lsf(Scheduler):
     def inside(self, around: Surroundings) -> Inside:
         """LSF says nothing of the end of a job's time."""
         return Inside(around.environment.get("LSB_JOBID", ""))
+
+    def refusal(self, resources: Resources) -> str | None:
+        """``bqueues -u`` lists the queues that the account may use, closed ones too; LSF tries nothing out."""
+        told = asked.checked(self._run(["bqueues", "-w", "-u", user()]), "bqueues").out
+        name, taking = resources.partition, _QUEUE.findall(told)
+        if not told.startswith("QUEUE_NAME ") or "@" in name:  # of another cluster, which is not in the list
+            return None
+        if not taking:
+            return f"no queue takes jobs of {user()}"
+        return "" if name in ("", *taking) else f"{name} is no queue that takes jobs of {user()}: {', '.join(taking)}"
 
     def submit(self, order: Order) -> str:
         """Submit with ``bsub``; where the batch system does not answer, the job may exist."""

@@ -57,6 +57,8 @@ _EXCEEDED = {
 _OVER = ("-29", "-11")
 """Exit statuses of a job whose time is over: of PBS, and of Torque."""
 _TERMINATED = "91"
+_QUEUE = re.compile(r"^\S+ +\d+ +\d+ +(yes|no) +(?:yes|no) ", re.MULTILINE)
+"""A row of ``qstat -Q``: whether the queue takes jobs, then whether it starts them."""
 _TIME = "%a %b %d %H:%M:%S %Y"
 
 
@@ -66,6 +68,7 @@ class Pbs(Scheduler):
     name = "pbs"
     requeues = False
     no_steps = "pbsdsh passes no input on to what it starts"
+    only_queue = True
     refused: Mapping[str, str] = {
         "qos": "Write extra: ['-l qos=NAME'], where the site has it", "gres": "Write extra: ['-l NAME=VALUE']",
         "nodes": "A session runs on one node: ask for cpus",
@@ -86,6 +89,17 @@ class Pbs(Scheduler):
     def inside(self, around: Surroundings) -> Inside:
         """PBS says nothing of the end of a job's time, nor which host this is."""
         return Inside(around.environment.get("PBS_JOBID", ""))
+
+    def refusal(self, resources: Resources) -> str | None:
+        """``qstat -Q`` says whether a queue takes jobs, or whether any does; PBS tries nothing out."""
+        name = resources.partition
+        result = asked.run(self.name, ["qstat", "-Q", *([name] if name else [])])
+        if result.code > 0 and not result.timed_out and "Unknown queue" in result.err:
+            return asked.words(result.err)
+        takes = _QUEUE.findall(asked.checked(result, "qstat").out)
+        if not takes or "yes" in takes:
+            return "" if takes else None
+        return f"queue {name} takes no jobs" if name else "no queue takes jobs"
 
     def submit(self, order: Order) -> str:
         """Submit with ``qsub``; a lost server is ``SubmitUnclear``: the job may exist."""

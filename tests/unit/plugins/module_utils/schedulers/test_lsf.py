@@ -165,6 +165,37 @@ def test_jobs_of_ours_are_found(answers: dict[str, Result]) -> None:
     assert lsf.Lsf().find(NAME) == []
 
 
+QUEUES = """\
+QUEUE_NAME      PRIO STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN  SUSP  RSV PJOBS
+interactive      400 Open:Active       -    -    -    -     2     0     2     0    0     0
+night             40 Open:Inact        -    -    -    -     4     4     0     0    0     0
+old               30 Closed:Active     -    -    -    -     1     0     1     0    0     0
+"""
+
+
+@pytest.mark.parametrize(("result", "partition", "refusal"), [
+    (Result(0, QUEUES, ""), "", ""),
+    (Result(0, QUEUES, ""), "night", ""),
+    (Result(0, QUEUES, ""), "old", "old is no queue that takes jobs of alice: interactive, night"),
+    (Result(0, QUEUES, ""), "nosuch", "nosuch is no queue that takes jobs of alice: interactive, night"),
+    (Result(0, QUEUES, ""), "night@other", None),
+    (Result(0, QUEUES.replace("Open:", "Closed:"), ""), "", "no queue takes jobs of alice"),
+    (Result(0, "", ""), "night", None),
+])
+def test_a_queue_that_takes_no_jobs_of_the_account_is_told_beforehand(
+    result: Result, partition: str, refusal: str | None, answers: dict[str, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lsf, "user", lambda: "alice")
+    answers["bqueues"] = result
+    assert lsf.Lsf().refusal(Resources(partition=partition)) == refusal
+
+
+def test_a_silent_batch_system_refuses_nothing_beforehand(answers: dict[str, Result]) -> None:
+    answers["bqueues"] = Result(255, "", DOWN)
+    with pytest.raises(SchedulerUnavailable, match=r"^bqueues failed: batch system daemon not responding"):
+        lsf.Lsf().refusal(Resources())
+
+
 @pytest.mark.parametrize("result", [
     Result(0, "Job <7> is being terminated\n", ""), Result(255, "", "Job <7>: Job has already finished\n"),
     Result(255, "", "Job <7>: No matching job found\n"),

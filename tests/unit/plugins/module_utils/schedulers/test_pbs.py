@@ -100,6 +100,27 @@ def test_a_refusal_is_given_in_pbs_s_own_words() -> None:
     assert str(refused.value) == "PBS refused the job: Job violates queue and/or server resource limits"
 
 
+CLOSED = """\
+Queue              Max   Tot Ena Str   Que   Run   Hld   Wat   Trn   Ext Type
+---------------- ----- ----- --- --- ----- ----- ----- ----- ----- ----- ----
+gpu                  0     1  no yes     0     1     0     0     0     0 Exe*
+"""
+
+
+@pytest.mark.parametrize(("result", "partition", "refusal"), [
+    (Result(0, CLOSED.replace(" no yes", "yes  no"), ""), "gpu", ""),
+    (Result(0, CLOSED, ""), "gpu", "queue gpu takes no jobs"),
+    (Result(0, CLOSED, ""), "", "no queue takes jobs"),
+    (Result(170, "", "qstat: Unknown queue nosuch\n"), "nosuch", "Unknown queue nosuch"),
+    (Result(0, "", ""), "gpu", None),
+])
+def test_a_queue_that_takes_no_jobs_is_told_beforehand(
+    answers: dict[str, Result], result: Result, partition: str, refusal: str | None
+) -> None:
+    answers[f"qstat -Q {partition}".strip()] = result
+    assert pbs.Pbs().refusal(Resources(partition=partition)) == refusal
+
+
 def test_jobs_of_torque_are_found_by_their_whole_name(answers: dict[str, Result]) -> None:
     answers.update({"qstat --version": VERSIONS["torque"], "qstat -u": Result(0, "\n7.head.exampl alice q\n", ""),
                     "qstat -x": Result(0, TORQUE, "")})
