@@ -51,6 +51,11 @@ class Holding:
         argv = ["curl", "--silent", "--max-time", str(seconds), "-H", header, f"{url}api/status"]
         return '"started"' in self.alice.lab.host("client").run(argv, user="alice", check=False).stdout
 
+    def is_settled(self) -> bool:
+        """Whether it answers by a forward that its holder has proven; one that breaks before is left for another."""
+        state = json.loads(self.alice.lab.host("client").read(f"{_STATE}/default.session.json"))
+        return state["ssh"]["pid"] in self.ssh() and self.answers()
+
     def log(self) -> list[str]:
         """What the holder has said."""
         return self.alice.lab.host("client").read(f"{_STATE}/default.log").splitlines()

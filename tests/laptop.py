@@ -37,7 +37,8 @@ EXISTING = ("-e", "jupyter_environment_kind=existing", "-e", f"jupyter_environme
 COLLECTIONS = f"{PREFIX}/collections"
 _COLLECTION_ALONE = os.environ.get("HPC_JUPYTER_CLIENT") == "tarball"
 """Whether the client gets the collection's tarball beside ansible-core, without the command."""
-_FOUND = {"ANSIBLE_COLLECTIONS_PATH": COLLECTIONS} if _COLLECTION_ALONE else {}
+FOUND = {"ANSIBLE_COLLECTIONS_PATH": COLLECTIONS} if _COLLECTION_ALONE else {}
+"""What the person's programs need in their environment to find the collection."""
 _OLD_SECONDS = 3 * 3600
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
 
@@ -190,7 +191,8 @@ class Laptop:
         self._write(f"inventory/group_vars/{self.cluster}.yml", yaml.safe_dump(dict(variables)))
 
     def _write(self, path: str, text: str) -> None:
-        self.lab.host("client").write(f"/home/{self.user}/{path}", text, owner=self.user)
+        """A file that nobody else can read, as is demanded of one with a password."""
+        self.lab.host("client").write(f"/home/{self.user}/{path}", text, owner=self.user, mode=0o600)
         for parent in list(Path(path).parents)[:-1]:
             self.lab.host("client").run(["chown", self.user, f"/home/{self.user}/{parent}"])
 
@@ -217,7 +219,7 @@ class Laptop:
     ) -> subprocess.CompletedProcess[str]:
         """Run one of hpc-jupyter's programs as the person."""
         argv = [f"{PREFIX}/bin/{program}", *arguments]
-        given = {**_FOUND, **(env or {})}
+        given = {**FOUND, **(env or {})}
         return self.lab.host("client").run(argv, user=self.user, check=check, timeout=timeout, env=given)
 
     def play(self, playbook: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -269,10 +271,10 @@ class Laptop:
         script = "find . -printf '%p %M %l\\n' | sort; find . -type f -exec sha256sum {} + | sort"
         return self.login.run(["sh", "-c", script], user=self.user).stdout
 
-    def squeue(self) -> list[list[str]]:
-        """The account's jobs: id, name, state, node."""
+    def squeue(self, host: RunningHost | None = None) -> list[list[str]]:
+        """The account's jobs, as ``host`` or else the first login host sees them: id, name, state, node."""
         argv = ["squeue", "--noheader", "--user", self.user, "--format", "%i|%j|%T|%N"]
-        return [line.split("|") for line in self.login.run(argv).stdout.splitlines()]
+        return [line.split("|") for line in (host or self.login).run(argv).stdout.splitlines()]
 
 
 def changed(done: subprocess.CompletedProcess[str]) -> int:

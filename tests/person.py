@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from hpclab import Lab
-from tests.laptop import PREFIX, ROOT
+from tests.laptop import FOUND, PREFIX, ROOT
 
 PLAY = """\
 - hosts: all
@@ -42,7 +42,8 @@ class Person:
     def run(self, *argv: str, env: dict[str, str] | None = None) -> CompletedProcess[str]:
         """A program on the laptop."""
         where = f"/home/{self.name}"
-        return self.lab.host("client").run(argv, user=self.name, env=env, check=False, cwd=where)
+        given = {**FOUND, **(env or {})}
+        return self.lab.host("client").run(argv, user=self.name, env=given, check=False, cwd=where)
 
     def write(self, path: str, text: str, *, mode: int = 0o600) -> str:
         """A file in the home directory of the laptop."""

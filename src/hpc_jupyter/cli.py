@@ -61,12 +61,13 @@ def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     An account that was never set up is set up first. On a cluster the connection is held until Ctrl-C, which leaves the
     session running; account local needs no connection, so the command returns.
     """
-    from hpc_jupyter.commands import connect as shown
-    from hpc_jupyter.commands import launch as command
     from hpc_jupyter.options import launch as checked
 
-    context = _context(ctx, values)
     wanted = checked(values, extra_variables=values["variables"], connection=_connection_of(values))
+    context = _reading(ctx, values)
+    from hpc_jupyter.commands import connect as shown
+    from hpc_jupyter.commands import launch as command
+
     if values["first"]:
         from hpc_jupyter.commands import first
 
@@ -84,9 +85,10 @@ def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 @click.pass_context
 def connect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     """Connect to a session that runs already, and open it in the browser."""
+    connection = _connection_of(values)
+    context = _reading(ctx, values)
     from hpc_jupyter.commands import connect as command
 
-    context, connection = _context(ctx, values), _connection_of(values)
     _settle(context, account, values["session"])
     return command.present(context, command.run(context, account, values["session"], connection), connection)
 
@@ -112,6 +114,7 @@ def disconnect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     epilog=_examples(
         "hpc-jupyter status", "hpc-jupyter status alice@lab --json",
         "hpc-jupyter status --notify     (a word on the desktop when a queued session is ready)",
+        "hpc-jupyter status --all --html sessions.html     (a page of the whole inventory)",
     ),
 )  # fmt: skip
 @click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
@@ -120,9 +123,10 @@ def disconnect(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 @click.pass_context
 def status(ctx: click.Context, /, accounts: tuple[str, ...], **values: Any) -> Exit:
     """Show the sessions of accounts, by default of all that this computer has used."""
+    context = _reading(ctx, values)
     from hpc_jupyter.commands import follow as command
 
-    context, following = _context(ctx, values), command.Following.of(values)
+    following = command.Following.of(values, accounts)
     _settle(context)
     return command.run(context, accounts, following)
 
@@ -358,6 +362,13 @@ def hold(ctx: click.Context, /, account: str, **values: Any) -> Exit:
     from hpc_jupyter.commands import hold as command
 
     return command.run(_context(ctx, values), account, values["session"], _connection_of(values).wanted)
+
+
+def _reading(ctx: click.Context, values: dict[str, Any]) -> Context:
+    """The context of a command that needs the inventory: it is read while the command itself is loaded."""
+    context = _context(ctx, values)
+    context.begin_reading()
+    return context
 
 
 def _settle(context: Context, account: str = "", session: str = "") -> None:

@@ -68,6 +68,10 @@ def connection(function: F) -> F:
 
 def following(function: F) -> F:
     options = (
+        click.option(
+            "--all", "everybody", is_flag=True,
+            help="Of all accounts of the inventory, other people's too; nobody is asked for a password.",
+        ),
         click.option("--watch", is_flag=True, help="Ask again and again, until Ctrl-C."),
         click.option(
             "--every", type=click.IntRange(5, 3600), default=30, show_default=True, metavar="SECONDS",

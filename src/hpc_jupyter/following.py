@@ -53,13 +53,15 @@ class _First:
 class Following:
     """``see`` gives the account's first answer, as ``Access.see`` does; whatever it tells of a session is ``news``.
 
-    ``look`` is for ``open_master``: the first command after a login then asks as well.
+    ``look`` is for ``open_master``: the first command after a login then asks as well. With 0 ``seconds`` there is no
+    other answer than the first.
     """
 
-    def __init__(self, access: Access, session: str) -> None:
+    def __init__(self, access: Access, session: str, *, seconds: int = _FOLLOWED_SECONDS) -> None:
         self.news: News = queue.SimpleQueue()
         self._access = access
         self._session = session
+        self._seconds = seconds
         self._first: _First | None = None
         self._end = contextlib.ExitStack()
 
@@ -72,7 +74,7 @@ class Following:
     def look(self, nonce: str) -> ssh.Answer:
         """Look for a Python on the account, then ask."""
         cluster, files = self._access.cluster, self._access.files
-        argv = followed_look(cluster, files, nonce=nonce, session=self._session, seconds=_FOLLOWED_SECONDS)
+        argv = followed_look(cluster, files, nonce=nonce, session=self._session, seconds=self._seconds)
         first = self._ask(argv, nonce)
         if first.seen is None:  # never set up, set up by a release that follows nothing, or not let in beside another
             return ssh.run_remote(cluster, files, first_look(cluster, files, nonce=nonce))
@@ -84,7 +86,7 @@ class Following:
             self._end.close()  # the way has gone on to another login host
             self._first = None
         nonce = secrets.token_hex(16)
-        question = self._access.question("attach", self._session, nonce, "--follow", str(_FOLLOWED_SECONDS))
+        question = self._access.question("attach", self._session, nonce, "--follow", str(self._seconds))
         seen = (self._first or self._ask(question, nonce)).seen
         return seen if seen is not None and seen.installed else self._access.see(self._session)
 
@@ -96,10 +98,10 @@ class Following:
         """
         news: News = queue.SimpleQueue()
         asked = self._end.enter_context(_Asked(self._access, argv, nonce, news))
-        has_room = self._has_room()
+        stays = self._seconds > 0 and self._has_room()
         self._first = asked.first()
         self.news = news
-        if not has_room or self._first.seen is None:
+        if not stays or self._first.seen is None:
             self._end.close()
         return self._first
 
@@ -139,11 +141,13 @@ class _Asked:
             self._output.close()
 
     def first(self) -> _First:
-        """The first answer, once it is there."""
+        """The first answer, once it is there; raises ``Unreachable`` where none comes."""
         try:
             return self._firsts.get(timeout=_ANSWER_SECONDS)
         except queue.Empty:
-            return _First()
+            cluster = self._access.cluster
+            why = f"{cluster.account} did not answer within {_ANSWER_SECONDS:g} seconds"
+            raise Unreachable(f"{cluster.name}: {why}. Its home directory or the scheduler may hang") from None
 
     def _read(self) -> None:
         said: list[str] | None = []

@@ -20,7 +20,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.processes import NOBOD
 
 from hpc_jupyter.errors import NoForward
 from hpc_jupyter.listener import is_ours
-from hpc_jupyter.probe import ANSWER_SECONDS, Answer, ask
+from hpc_jupyter.probe import ANSWER_SECONDS, Answer, ask, load
 from hpc_jupyter.route import LISTENS, Route
 
 __all__ = ["Answer", "Forward", "PortTaken", "SshFailed", "ask", "begin", "is_free", "proven"]
@@ -248,6 +248,7 @@ def begin(route: Route, *, master: str = "") -> Forward:
 def proven(begun: Forward, *, token: str, seconds: float = LOGIN_SECONDS) -> Forward:
     """``begun``, once the session has answered through it; on any failure it is ended."""
     try:
+        load()
         begun.await_listener(seconds)
         begun.prove(token, seconds=seconds)
     except BaseException:

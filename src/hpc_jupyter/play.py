@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Self
 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
+from ansible_runner.interface import init_runner  # type: ignore[import-untyped,unused-ignore]
 
 from hpc_jupyter.account import play_environment
 from hpc_jupyter.errors import Failure, Stopped
@@ -122,8 +123,6 @@ class Started:
             self._stirred.set()
 
     def _runner(self) -> Any:
-        from ansible_runner.interface import init_runner  # type: ignore[import-untyped,unused-ignore]
-
         play = self._play
         return init_runner(
             private_data_dir=str(self._directory),

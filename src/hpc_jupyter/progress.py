@@ -127,5 +127,9 @@ class Live:
 def choose(stream: TextIO | None = None) -> Standing:
     """Live on a terminal that can, plain otherwise; always on standard error, so that output stays clean."""
     target = stream or sys.stderr
-    can = target.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return Live(target) if can else Plain(target)
+    return Live(target) if can_replace(target) else Plain(target)
+
+
+def can_replace(stream: TextIO) -> bool:
+    """Whether it is a terminal on which what is shown can be replaced."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -109,9 +109,10 @@ class Holding:
 class AccountStatus:
     """The sessions of one account, or why they cannot be seen, and what earlier ones have left.
 
-    ``connections`` are those of this computer. ``leftovers`` have the command that removes them as ``remedy``.
-    ``untold`` is why it cannot be told which jobs there are. ``cause`` is the kind of ``problem`` that asking again
-    does not mend: ``denied``, ``untrusted``, ``turned away``.
+    A session's ``routes`` are those for which it is offered, whether somebody is connected or not; ``connections`` are
+    those of this computer. ``leftovers`` have the command that removes them as ``remedy``. ``untold`` is why it cannot
+    be told which jobs there are. ``cause`` is the kind of ``problem`` that asking again does not mend: ``denied``,
+    ``untrusted``, ``turned away``.
     """
 
     account: str
@@ -141,8 +142,9 @@ class AccountStatus:
     def _line(self, session: Mapping[str, Any]) -> str:
         name = str(session["session"])
         here = [item.words() for item in self.connections if item.session == name]
+        offered = [f"offered for route {' or '.join(session['routes'])}"] if session.get("routes") and not here else []
         dead = [f"removed by: {item['remedy']}" for item in self.leftovers if _is_of(item, name)]
-        return "; ".join([line(session), *here, *dead])
+        return "; ".join([line(session), *here, *offered, *dead])
 
     def _left(self) -> list[str]:
         """What has no line yet: a session that has ended has one already."""

@@ -25,6 +25,7 @@ EXAMPLES = {
     "status": [
         "hpc-jupyter status", "hpc-jupyter status alice@lab --json",
         "hpc-jupyter status --notify     (a word on the desktop when a queued session is ready)",
+        "hpc-jupyter status --all --html sessions.html     (a page of the whole inventory)",
     ],
     "restart": ["hpc-jupyter restart alice@lab"],
     "stop": ["hpc-jupyter stop alice@lab", "hpc-jupyter stop alice@lab --all"],
@@ -141,6 +142,10 @@ def test_help_is_quick_because_it_loads_nothing_heavy(environment: dict[str, str
             "hpc-jupyter: ACCOUNT: is missing. Name one, or add --all to end the sessions of every account\n",
         ),
         (
+            ["status", "alice@lab", "--all"], Exit.BAD_INPUT,
+            "hpc-jupyter: --all: means every account, and alice@lab is one. Leave one of them out\n",
+        ),
+        (
             ["launch", "local", "--port", "8888"], Exit.BAD_INPUT,
             "hpc-jupyter: --port: local is this machine, where Jupyter chooses its own port. Leave it out\n",
         ),
@@ -171,11 +176,12 @@ def test_a_gateway_that_does_not_exist_is_named(environment: dict[str, str]) -> 
 
 
 def test_one_account_that_cannot_be_reached_does_not_hide_the_others(environment: dict[str, str]) -> None:
-    done = run(environment, "status", "alice@lab", "--json")
-    [row] = json.loads(done.stdout)["accounts"]
+    done = run(environment, "status", "alice@lab", "local", "--json")
+    dead, well = json.loads(done.stdout)["accounts"]
     assert done.returncode == Exit.UNREACHABLE
-    assert (row["account"], row["sessions"]) == ("alice@lab", [])
-    assert row["problem"].startswith("lab: gateway gate.invalid: ")
+    assert (dead["account"], dead["sessions"], dead["cause"]) == ("alice@lab", [], "")
+    assert dead["problem"].startswith("lab: gateway gate.invalid: the name is not known here. ")
+    assert (well["account"], well["sessions"], well["problem"]) == ("local", [], "")
 
 
 def test_an_account_without_sessions_is_asked_by_a_play(environment: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Status]:
     said: list[Status] = []
 
     def ask(
-        _context: Context, _names: Sequence[str], *, interactive: bool, spared: Mapping[str, AccountStatus]
-    ) -> Status:
+        _context: Context, _names: Sequence[str], *, interactive: bool, everybody: bool,
+        spared: Mapping[str, AccountStatus],
+    ) -> Status:  # fmt: skip
         if not said:
             raise KeyboardInterrupt
         asked = said.pop(0)
@@ -114,6 +116,16 @@ def test_watching_ends_with_ctrl_c_and_nothing_else(answers: list[Status], capfd
     assert capfd.readouterr().out.splitlines() == [READY_LINE, "a@c: no session"]
 
 
+def test_a_terminal_that_can_replace_nothing_is_told_what_has_changed(
+    answers: list[Status], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    answers += [seen(READY), seen(READY), seen()]
+    assert follow.run(Context(), [], Following(watch=True)) == Exit.OK
+    assert capfd.readouterr().out.splitlines() == [READY_LINE, "a@c: no session"]
+
+
 def test_a_program_that_fails_or_is_missing_is_named() -> None:
     false = Notifier.command("false")
     assert false.tell("ready", {}) == "false failed (exit 1)"
@@ -141,9 +153,25 @@ def test_the_page_shows_every_account_and_takes_nothing_for_html(tmp_path: Path)
     text = Path(page).read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script" not in text
-    for part in ('<meta http-equiv="refresh" content="30">', "Ready on c1 as job 7", ">step</td>", ">no session</td>"):
+    for part in ('<meta http-equiv="refresh" content="30">', "Ready on c1 as job 7", ">no session</td>"):
         assert part in text
     assert stat.S_IMODE(os.stat(page).st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("connections", "told"),
+    [
+        ((), "offered for node"),
+        ((Holding("other", 8902, 13, up=True, route="lan"),), "offered for node"),
+        ((Holding("s", 8901, 12, up=True, route="step"),), "connected by step"),
+        ((Holding("s", 8901, 12, up=False, route="step"),), "reconnecting by step"),
+    ],
+)
+def test_the_route_of_the_page_is_no_connection_unless_it_says_so(
+    connections: tuple[Holding, ...], told: str
+) -> None:
+    account = AccountStatus("a@c", ({**READY, "routes": ["node"]},), connections)
+    assert [row.route for row in status_page.rows(Status((account,)))] == [told]
 
 
 def test_a_page_is_written_anew_and_keeps_who_may_read_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION,
 
 from hpc_jupyter import hold
 from hpc_jupyter.access import Attached
-from hpc_jupyter.errors import NoSession
+from hpc_jupyter.errors import NoSession, Unreachable
 from hpc_jupyter.following import Following, Word
 from hpc_jupyter.ports import Wanted
 from tests.cli.conftest import TOKEN, World, free_port
@@ -181,3 +182,22 @@ def test_an_account_that_was_never_set_up_is_told_as_ever(world: World) -> None:
     with Following(world.access, "default") as following:
         assert following.see().installed == ""
         assert _news(following) is Word.OVER
+
+
+@pytest.mark.rows("F50")
+@pytest.mark.parametrize("limit", ["MaxSessions 1", "MaxSessions 10"])
+def test_whoever_asks_just_once_runs_one_command(account: World, limit: str) -> None:
+    _write(account, state="ready")
+    with sshd_that_says(account, f"{limit}\nLogLevel VERBOSE"), Following(account.access, "default", seconds=0) as once:
+        account.access.log_in(account.connector.progress, interactive=False, look=once.look)
+        assert once.see().get().token == TOKEN
+        assert account.access.run(["echo", "there"], by_master=True).stdout == "there\n"
+    assert (account.home / "sshd.log").read_text().count("Starting session: command") == 2
+
+
+def test_an_account_that_hangs_is_told_of_once(account: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpc_jupyter.following._ANSWER_SECONDS", 1.0)
+    (account.home / "root" / "hpc-session").write_text("#!/bin/sh\nexec sleep 20\n")
+    hangs = re.escape("lab: me@lab did not answer within 1 seconds. Its home directory or the scheduler may hang")
+    with Following(account.access, "default") as following, pytest.raises(Unreachable, match=f"^{hangs}$"):
+        account.access.log_in(account.connector.progress, interactive=False, look=following.look)

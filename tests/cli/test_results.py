@@ -41,6 +41,14 @@ SESSION = left("session", "/h/sessions/s", "record, token and log of session s, 
             ["a@c s: Ready on c1 as job 7; reconnecting here (process 12)"],
         ),
         (
+            AccountStatus("a@c", ({**READY, "routes": ["node", "step"]},)),
+            ["a@c s: Ready on c1 as job 7; offered for route node or step"],
+        ),
+        (
+            AccountStatus("a@c", ({**READY, "routes": ["node"]},), (Holding("s", 8901, 12, up=True, route="step"),)),
+            ["a@c s: Ready on c1 as job 7; connected here on port 8901 by route step"],
+        ),
+        (
             AccountStatus("a@c", (ENDED,), leftovers=(SESSION, LANDING, JOB)),
             [
                 "a@c s: Session s has ended (idle); removed by: hpc-jupyter clean a@c",

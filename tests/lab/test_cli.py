@@ -46,11 +46,13 @@ def test_disconnect_connect_stop(alice: Laptop, lab: Lab) -> None:
         "Disconnected from session default of alice@lab; the session goes on\n"
     )
     assert status_code(lab, url) == "000"
+    assert "; offered for route node\n" in alice.cli("status").stdout
     again = detached(alice, "connect")
     assert again["url"] == url
     assert status_code(lab, url) in ("200", "302")
     [seen] = json.loads(alice.cli("status", "alice@lab", "--json").stdout)["accounts"]
-    assert [session["state"] for session in seen["sessions"]] == ["ready"]
+    assert [(session["state"], session["routes"]) for session in seen["sessions"]] == [("ready", ["node"])]
+    assert [held["route"] for held in seen["connections"]] == ["node"]
     assert "hpc-jupyter: session default is ready on" in alice.cli("logs", "alice@lab").stdout
     assert alice.cli("stop", "alice@lab").stdout == f"Stopped session default of alice@lab (job {first['job_id']})\n"
     assert alice.squeue() == []

@@ -12,7 +12,8 @@ from tests.person import Person
 
 WRONG = "SHA256:" + "A" * 43
 LOG_IN = """\
-import sys
+import os, sys
+sys.path.append(os.environ.get("ANSIBLE_COLLECTIONS_PATH", ""))
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import cluster, ssh, ssh_config
 import json
 account = sys.argv[1]

@@ -33,10 +33,10 @@ def _a_short_cut_replaces_nothing(held: Holding, lab: Lab) -> None:
 def _killed_processes_are_replaced(held: Holding) -> None:
     [forward, jump] = held.ssh()
     held.kill(jump)
-    held.until(lambda: forward not in held.ssh() and held.answers())
+    held.until(lambda: forward not in held.ssh() and held.is_settled())
     master = held.master()
     held.kill(master)
-    held.until(lambda: held.master() not in (0, master) and held.answers())
+    held.until(lambda: held.master() not in (0, master) and held.is_settled())
 
 
 def _a_requeued_job_is_followed(held: Holding, lab: Lab) -> None:

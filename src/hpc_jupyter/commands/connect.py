@@ -16,6 +16,7 @@ from hpc_jupyter.connection import Connector, Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.countdown import Countdown
 from hpc_jupyter.exits import Exit
+from hpc_jupyter.following import Following
 from hpc_jupyter.hold import Holder
 from hpc_jupyter.options import Connection
 from hpc_jupyter.ports import check_wanted
@@ -25,8 +26,13 @@ from hpc_jupyter.results import Connected
 def run(context: Context, name: str, session: str, connection: Connection) -> Link:
     """Connect to the session called ``session``."""
     session_name(session)
-    check(context.account(name).cluster, connection)
-    return link(context, context.connector(context.access(name), session), connection)
+    cluster = context.account(name).cluster
+    check(cluster, connection)
+    access = Access.to(cluster)
+    with Following(access, session, seconds=0) as question:
+        context.log_in(access, look=question.look)
+        seen = question.see()
+    return link(context, context.connector(access, session), connection, seen=seen)
 
 
 def check(cluster: Cluster, connection: Connection) -> None:

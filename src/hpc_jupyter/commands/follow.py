@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
+from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import line
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import REFUSALS, TURNED_AWAY
@@ -22,6 +23,7 @@ from hpc_jupyter.commands import status
 from hpc_jupyter.context import Context
 from hpc_jupyter.exits import Exit
 from hpc_jupyter.notify import Notifier
+from hpc_jupyter.progress import can_replace
 from hpc_jupyter.results import AccountStatus, Status
 
 Sessions = dict[tuple[str, str], Mapping[str, Any]]
@@ -34,21 +36,27 @@ _WAITING = (rec.INTENDED, rec.SUBMITTED, rec.QUEUED, rec.STARTING, rec.UNKNOWN)
 
 @dataclass(frozen=True)
 class Following:
-    """Until when status is followed: Ctrl-C, or with a ``notifier`` alone until nothing waits; ``html`` is a page."""
+    """Until when status is followed: Ctrl-C, or with a ``notifier`` alone until nothing waits; ``html`` is a page.
 
+    ``everybody`` means all accounts of the inventory.
+    """
+
+    everybody: bool = False
     watch: bool = False
     every_seconds: int = 30
     html: str = ""
     notifier: Notifier | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Following:
-        """What the options say; raises ``BadInput`` before anybody is asked."""
+    def of(cls, values: Mapping[str, Any], names: Sequence[str]) -> Following:
+        """What the options say beside the ``names`` of accounts; raises ``BadInput`` before anybody is asked."""
+        if values["everybody"] and names:
+            raise BadInput("--all", f"means every account, and {names[0]} is one", hint="Leave one of them out")
         notifier = Notifier.command(values["notify_command"]) if values["notify_command"] else None
         if values["notify"] and notifier is None:
             notifier = Notifier.desktop()
         html = status_page.check(values["html"]) if values["html"] else ""
-        return cls(values["watch"], values["every"], html, notifier)
+        return cls(values["everybody"], values["watch"], values["every"], html, notifier)
 
     @property
     def repeats(self) -> bool:
@@ -114,7 +122,7 @@ def _ask(
     context: Context, names: Sequence[str], following: Following, refusals: _Refusals, *, interactive: bool
 ) -> Status:
     spared = refusals.spared()
-    seen = status.run(context, names, interactive=interactive, spared=spared)
+    seen = status.run(context, names, interactive=interactive, everybody=following.everybody, spared=spared)
     refusals.note(seen, spared)
     if following.html:
         try:
@@ -158,8 +166,8 @@ def _sleep(seconds: float) -> None:
 
 @contextlib.contextmanager
 def _screen(context: Context, following: Following) -> Iterator[Callable[[Status], None]]:
-    """On a terminal what is shown is replaced; elsewhere a block is added where something has changed."""
-    if context.as_json or not sys.stdout.isatty():
+    """On a terminal that can, what is shown is replaced; elsewhere a block is added where something has changed."""
+    if context.as_json or not can_replace(sys.stdout):
         yield _Log(as_json=context.as_json)
         return
     from rich.live import Live

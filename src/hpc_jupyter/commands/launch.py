@@ -42,7 +42,7 @@ def run(context: Context, name: str, wanted: options.Launch) -> Link:
     """Set the account up if it never was, find or submit the session, wait until it is ready, and connect to it."""
     if not _PLAIN.fullmatch(name):
         context.account(name)  # a pattern of Ansible's is no account
-    context.begin_reading()
+    context.begin_reading()  # which forks: before there is a thread
     variables = {"jupyter_session_wait_seconds": _WATCH_SECONDS, **wanted.variables}
     # Ansible takes longer to start than everything else together that is to be found out first.
     with start(context, "hpc.jupyter.launch", name, variables) as started:
