@@ -13,7 +13,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe, duration, local_time, seconds_left
 
-from hpc_jupyter.results import AccountStatus, Status
+from hpc_jupyter.results import AccountStatus, Holding, Status
 
 MARK = "hpc-jupyter status"
 """How a page names its maker; a file with it may be written anew."""
@@ -41,9 +41,9 @@ def rows(status: Status) -> list[Row]:
 
 
 def _rows(account: AccountStatus) -> Iterator[Row]:
-    routes = {held.session: held.route for held in account.connections}
+    held = {each.session: each for each in account.connections}
     for session in account.sessions:
-        yield _row(account.account, session, routes.get(session["session"], ""))
+        yield _row(account.account, session, _route(session, held.get(session["session"])))
     if account.problem or account.untold:
         yield Row(account.account, "", "no answer", account.problem or account.untold)
     elif not account.sessions:
@@ -63,6 +63,13 @@ def _row(account: str, session: Mapping[str, Any], route: str) -> Row:
         idle_since=_time(session, "idle_since"),
         route=route,
     )
+
+
+def _route(session: Mapping[str, Any], held: Holding | None) -> str:
+    """By which a connection of this computer goes; without one for which the session is offered."""
+    if held is not None:
+        return f"{'connected' if held.up else 'reconnecting'} by {held.route}" if held.route else ""
+    return f"offered for {' or '.join(session['routes'])}" if session.get("routes") else ""
 
 
 def _time(session: Mapping[str, Any], key: str) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import possible_routes
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.explain import DENIED
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import ROUTES
 
 from hpc_jupyter import leftovers
 from hpc_jupyter.context import Context
@@ -26,17 +29,23 @@ _NOBODY: Mapping[str, AccountStatus] = {}
 
 
 def run(
-    context: Context, names: Sequence[str], *, interactive: bool = True, spared: Mapping[str, AccountStatus] = _NOBODY
-) -> Status:
+    context: Context, names: Sequence[str], *, interactive: bool = True, everybody: bool = False,
+    spared: Mapping[str, AccountStatus] = _NOBODY,
+) -> Status:  # fmt: skip
     """Ask all accounts at once; what is wrong with one does not hide the others.
 
-    Nobody is asked for a password unless ``interactive``, nor shown what is going on. Those who are ``spared`` are not
-    asked again: their row is known.
+    Nobody is asked for a password unless ``interactive``, nor shown what is going on. ``everybody`` means those of the
+    inventory that this computer has not used, too: other people's, so that nobody is asked for passwords. Those who are
+    ``spared`` are not asked again: their row is known.
     """
     wanted = list(dict.fromkeys(names)) or used_accounts(context)
+    if everybody:
+        wanted = sorted({*wanted, *context.accounts.accounts})
     problems = {name: _problem(context, name, strict=bool(names)) for name in wanted}
     asked = [name for name in wanted if name not in spared and not problems[name]]
-    answers = _ask(context, asked, interactive=interactive)
+    answers = _play(context, asked, quiet=not interactive)
+    if interactive and not everybody and sys.stdin.isatty():
+        answers = _entered(context, answers)
     rows = tuple(
         spared.get(name) or _row(context, name, problems[name], answers.get(name, HostResult(name))) for name in wanted
     )
@@ -62,12 +71,9 @@ def _problem(context: Context, name: str, *, strict: bool) -> str:
     return ""
 
 
-def _ask(context: Context, names: Sequence[str], *, interactive: bool) -> Mapping[str, HostResult]:
-    """What each account says. Those that let nobody in without a person are entered one by one, and asked again."""
-    answers = _play(context, names, quiet=not interactive)
+def _entered(context: Context, answers: Mapping[str, HostResult]) -> Mapping[str, HostResult]:
+    """What each account says once those that let nobody in without a person are entered, one by one."""
     denied = [name for name, host in answers.items() if host.unreachable and host.kind == DENIED]
-    if not denied or not interactive or not sys.stdin.isatty():
-        return answers
     refused = {name: _enter(context, name) for name in denied}
     entered = [name for name in denied if not refused[name]]
     kept = {name: replace(answers[name], message=text) for name, text in refused.items() if text}
@@ -104,13 +110,25 @@ def _row(context: Context, name: str, problem: str, host: HostResult) -> Account
     there = [] if failed else [Leftover(**each) for each in host.told.get("leftovers", ())]
     return AccountStatus(
         name,
-        sessions=() if failed else host.sessions,
+        sessions=() if failed else tuple(_routed(context, name, each) for each in host.sessions),
         connections=_connections(name),
         leftovers=tuple(_told(each, _remedy(context, name, each)) for each in (*there, *leftovers.find(name))),
         untold="" if failed else str(host.told.get("untold", "")),
         problem=failed,
         cause=host.kind if failed and host.unreachable else "",
     )
+
+
+def _routed(context: Context, name: str, session: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the ``routes`` for which it is offered now, whether somebody is connected or not.
+
+    Of several, that which the facts want, or which has worked from here, is the only one.
+    """
+    cluster = context.account(name).cluster
+    possible = ("local",) if cluster.local else possible_routes(cluster.scheduler)
+    fit = [route for route in ROUTES if route in possible and ROUTES[route].is_in(session)]
+    known = [route for route in (cluster.route, Store(name).route()) if route in fit]
+    return {**session, "routes": (known[:1] or fit) if session["state"] == rec.READY else []}
 
 
 def _remedy(context: Context, name: str, found: Leftover) -> str:
