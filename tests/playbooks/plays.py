@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -112,6 +113,8 @@ class Home:
     def environment(self) -> dict[str, str]:
         """The environment in which it runs."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "XDG_"))}
+        # pip asks rustc for its version, and rustup would make a directory in the home for that
+        own["RUSTUP_HOME"] = str(self.path.parent / "rustup")
         return {**own, "HOME": str(self.path), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"), "COLUMNS": "1000"}  # fmt: skip
 
@@ -131,6 +134,16 @@ class Home:
         paths = (path for path in self.path.rglob("*") if not {".ansible", "__pycache__"} & set(path.parts))
         stats = ((path, path.lstat()) for path in paths if not path.is_dir() or path.is_symlink())
         return {str(path): (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in stats}
+
+    def contents(self) -> dict[str, tuple[int, str]]:
+        """Every path below the home, Ansible's own too: mode, and content or where it leads."""
+        return {str(path): (path.lstat().st_mode, _content(path)) for path in self.path.rglob("*")}
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return os.readlink(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _told(text: str) -> str:

@@ -20,6 +20,7 @@ from tests.wheelhouse import wheelhouse
 
 PASSWORD = "canary-Zq7-orse battery"
 WHEELS = {"jupyter_environment_wheelhouse": str(wheelhouse())}
+ELSEWHERE = {**WHEELS, "jupyter_environment_path": "~/envs/lab"}
 
 
 @dataclass
@@ -30,19 +31,26 @@ class Account:
     runs: dict[str, Played] = field(default_factory=dict)
     before: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     after_check: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    untouched: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Path:
+        """Where it was asked for."""
+        return self.home.path / "envs/lab"
 
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
     made = Account(Home(tmp_path_factory.mktemp("account") / "home"))
     made.home.path.mkdir()
-    made.before = made.home.listing()
+    (made.home.path / ".ansible/tmp").mkdir(parents=True, mode=0o700)  # what Ansible leaves behind where it runs
+    made.before, made.untouched = made.home.listing(), made.home.contents()
     made.runs["check"] = made.home.play(
-        "setup.yml", "--check", "--diff", jupyter_environment_debugger=True, **WHEELS
+        "setup.yml", "--check", "--diff", jupyter_environment_debugger=True, **ELSEWHERE
     )
     made.after_check = made.home.listing()
-    made.runs["apply"] = made.home.play("setup.yml", "--diff", **WHEELS)
-    made.runs["again"] = made.home.play("setup.yml", "--diff", **WHEELS)
+    made.runs["apply"] = made.home.play("setup.yml", "--diff", **ELSEWHERE)
+    made.runs["again"] = made.home.play("setup.yml", "--diff", **ELSEWHERE)
     return made
 
 
@@ -82,7 +90,7 @@ def test_check_mode_on_a_new_account_changes_nothing_and_says_what_would(account
 
 @pytest.mark.rows("T3")
 def test_who_asks_for_the_debugger_is_warned(account: Account) -> None:
-    text = "/venv has debugpy: while you debug, other users of the node can run code in your kernel"
+    text = "/envs/lab has debugpy: while you debug, other users of the node can run code in your kernel"
     assert text in account.runs["check"].out
     assert text not in account.runs["apply"].out
 
@@ -103,7 +111,7 @@ def test_the_second_run_changes_nothing(account: Account) -> None:
     run = account.runs["again"]
     assert (run.code, run.changed) == (0, 0), run.out
     before = account.home.listing()
-    assert account.home.play("setup.yml", "--check", "--diff", **WHEELS).changed == 0
+    assert account.home.play("setup.yml", "--check", "--diff", **ELSEWHERE).changed == 0
     assert account.home.listing() == before
 
 
@@ -113,12 +121,12 @@ def test_only_the_account_can_read_its_files(account: Account) -> None:
     modes = {
         name: oct(stat.S_IMODE((root / name).stat().st_mode))
         for name in (".", "server", "sessions", "account.json", "environment.sh", "server/jupyter_server_config.json",
-                     "server/key.pem", "server/cert.pem", "hpc-session", "job.sh", "venv")
+                     "server/key.pem", "server/cert.pem", "hpc-session", "job.sh", account.environment)
     }  # fmt: skip
     assert modes == {
         ".": "0o700", "server": "0o700", "sessions": "0o700", "account.json": "0o600", "environment.sh": "0o600",
         "server/jupyter_server_config.json": "0o600", "server/key.pem": "0o600", "server/cert.pem": "0o600",
-        "hpc-session": "0o755", "job.sh": "0o700", "venv": "0o700",
+        "hpc-session": "0o755", "job.sh": "0o700", account.environment: "0o700",
     }  # fmt: skip
 
 
@@ -141,26 +149,36 @@ def test_the_accounts_own_command_is_on_its_path(account: Account) -> None:
 
 
 def test_a_broken_environment_is_repaired(account: Account) -> None:
-    packages = next((account.home.root / "venv/lib").glob("python3.*/site-packages"))
+    packages = next((account.environment / "lib").glob("python3.*/site-packages"))
     shutil.rmtree(packages / "jupyterlab")
-    checked = account.home.play("setup.yml", "--check", "--diff", **WHEELS)
+    checked = account.home.play("setup.yml", "--check", "--diff", **ELSEWHERE)
     reason = "# rebuild: jupyterlab cannot be imported (ModuleNotFoundError: No module named 'jupyterlab')"
     assert reason in checked.out
     assert not (packages / "jupyterlab").exists()
-    repaired = account.home.play("setup.yml", "--diff", **WHEELS)
+    repaired = account.home.play("setup.yml", "--diff", **ELSEWHERE)
     assert (repaired.code, repaired.changed) == (0, 1), repaired.out
     assert (packages / "jupyterlab").exists()
 
 
-def test_an_environment_that_is_not_ours_is_left_alone(account: Account, tmp_path: Path) -> None:
-    (tmp_path / "thesis.py").write_text("print()")
-    run = account.home.play("setup.yml", **WHEELS, jupyter_environment_path=str(tmp_path))
+def test_offboarding_leaves_the_home_as_it_was_without_the_environment(account: Account) -> None:
+    checked = account.home.play("offboard.yml", "--check", "--diff", **ELSEWHERE)
+    assert f"--- before: {account.environment}\n" in checked.out, checked.out
+    done = account.home.play("offboard.yml", **ELSEWHERE)
+    assert (done.code, "envs/lab" in done.out) == (0, False), done.out
+    assert account.home.contents() == account.untouched
+
+
+def test_an_environment_that_is_not_ours_is_left_alone(home: Home) -> None:
+    place = home.path / "thesis"
+    place.mkdir()
+    (place / "thesis.py").write_text("print()")
+    run = home.play("setup.yml", **WHEELS, jupyter_environment_path=str(place))
     assert run.code != 0
     assert (
-        f"{tmp_path} is there already and was not made by hpc.jupyter, so it is left alone. To use it, set "
+        f"{place} is there already and was not made by hpc.jupyter, so it is left alone. To use it, set "
         "jupyter_environment_kind to existing; to have one made, set jupyter_environment_path to another place"
     ) in run.out
-    assert os.listdir(tmp_path) == ["thesis.py"]
+    assert os.listdir(place) == ["thesis.py"]
 
 
 def test_an_existing_environment_is_used_and_not_changed(home: Home) -> None:
