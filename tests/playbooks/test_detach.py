@@ -78,6 +78,12 @@ def _start(desk: Desk, session: str = "default") -> str:
     return desk.site.record(session).job_id
 
 
+def _window_of(job_id: str) -> int:
+    process = children.process(int(job_id.partition(".")[0]))
+    assert process is not None
+    return process.parent
+
+
 def _environment_of(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_text(errors="replace")
 
@@ -90,7 +96,9 @@ def test_sessions_are_in_windows_of_their_own_and_end_with_them(desk: Desk) -> N
     assert "Session default. Ctrl-C ends it; detach to leave it running." in desk.shown("default")
     assert "session default is ready on" in desk.site.log()
     assert _start(desk) == first
+    window = _window_of(first)
     assert desk.site.command("stop").returncode == 0
+    assert children.process(window) is None
     wait_for(lambda: desk.windows() == [desk.window("two")])
     desk.close("two")
     wait_for(lambda: desk.site.record("two").state == record.ENDED)
@@ -118,11 +126,7 @@ def _old(desk: Desk, *argv: str) -> tuple[str, ...]:
 @pytest.mark.rows("F40")
 def test_the_job_outlives_a_window_that_is_killed_and_its_log_goes_on(desk: Desk) -> None:
     """Killed for certain: closing it would end the session."""
-    pid = int(_start(desk).partition(".")[0])
-    process = children.process(pid)
-    assert process is not None
-    shower = process.parent
-    _kill(shower)
+    _kill(_window_of(_start(desk)))
     wait_for(lambda: desk.windows() == [])
     assert json.loads(desk.site.command("status", "--json").stdout)[0]["state"] == "ready"
     assert desk.site.command("stop").returncode == 0

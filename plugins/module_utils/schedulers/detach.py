@@ -21,12 +21,16 @@ import time
 from dataclasses import dataclass
 from typing import Mapping
 
+from ansible_collections.hpc.jupyter.plugins.module_utils import children
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, SubmitRefused, SubmitUnclear
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import write_private
 from ansible_collections.hpc.jupyter.plugins.module_utils.run import find_command
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers.base import SCREEN, SETSID, TMUX
 
 _START_SECONDS = 30
+_CLOSE_SECONDS = 5
+_PLACE = "hpcj-window-"
+_PROGRAM = "jupyter.py"
 _OF_A_WINDOW = ("TMUX", "TMUX_PANE", "STY", "WINDOW")
 _ALONE = """
 import json, subprocess, sys
@@ -134,15 +138,36 @@ def _alone(wanted: Start) -> int:
 def _in_window(wanted: Start, detach: str) -> int:
     check(detach)
     program = find_command(detach)
-    place = tempfile.mkdtemp(prefix="hpcj-window-")
+    place = tempfile.mkdtemp(prefix=_PLACE)
     try:
         write_private(os.path.join(place, "order.json"), wanted.to_json(program=program))
-        write_private(os.path.join(place, "jupyter.py"), _WINDOW.encode())
-        shower = [sys.executable, "-I", "-S", os.path.join(place, "jupyter.py")]
+        write_private(os.path.join(place, _PROGRAM), _WINDOW.encode())
+        shower = [sys.executable, "-I", "-S", os.path.join(place, _PROGRAM)]
         _run(window_argv(program, detach, wanted.name, shower, joins=_has_session(program, detach, wanted.name)))
         return _started(place, detach)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def window_of(pid: int) -> int:
+    """The process whose window shows the job ``pid``; 0 if there is none."""
+    job = children.process(pid)
+    return job.parent if job is not None and _is_window(job.parent) else 0
+
+
+def await_closed(window: int) -> None:
+    """Wait until a window whose job has ended is gone: the next one must not be put beside it while it goes."""
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    while window and _is_window(window) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _is_window(pid: int) -> bool:
+    found = children.process(pid)
+    return (
+        found is not None and found.uid == os.geteuid()
+        and f"/{_PLACE}" in found.command and found.command.endswith(f"/{_PROGRAM}")
+    )
 
 
 def window_argv(program: str, detach: str, name: str, argv: list[str], *, joins: bool = False) -> list[str]:

@@ -109,15 +109,17 @@ class NoScheduler(Scheduler):
         return [(name, job) for name in sorted(wanted) for job in self.find(name)]
 
     def cancel(self, job_id: str) -> None:
-        """TERM, so that the supervisor cleans up; KILL for what is still there then, or after a grace."""
+        """TERM, so that the supervisor cleans up; after a grace KILL. Its window is gone then, too."""
         pid, session, _host = _on_this_host(job_id)
         if not pid:
             return
+        window = detach.window_of(pid)
         children.send(signal.SIGTERM, [pid])
         deadline = time.monotonic() + _GRACE_SECONDS
         while _runs(pid, session=session) and time.monotonic() < deadline:
             time.sleep(0.05)
         _kill(pid)
+        detach.await_closed(window)
 
 
 def check_resources(resources: Resources) -> None:
