@@ -29,6 +29,7 @@ LAN = {"session": "s", "state": "ready", "offer": "lan", "node": "c1", "address"
         (SOCKET, "auto", "lan", ["node", "step"]),
         (SOCKET, "step", "node", ["step"]),
         (LAN, "node", "node", ["lan"]),
+        (SOCKET, "local", "", []),
         ({**SOCKET, "state": "starting"}, "auto", "", []),
         ({**SOCKET, "state": "ended"}, "auto", "", []),
         ({**LAN, "offer": "loopback"}, "auto", "", []),
@@ -39,7 +40,7 @@ def test_the_routes_of_a_session_are_those_for_which_it_is_offered(
     routes: list[str],
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", environment["XDG_STATE_HOME"])
-    cluster = SimpleNamespace(route=fact, local=False, scheduler="slurm")
+    cluster = SimpleNamespace(route=fact, local=fact == "local", scheduler="slurm")
     monkeypatch.setattr(Context, "account", lambda _self, _name: SimpleNamespace(cluster=cluster))
     if worked:
         Store("a@c").remember_route(worked)

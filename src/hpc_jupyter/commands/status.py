@@ -122,10 +122,10 @@ def _row(context: Context, name: str, problem: str, host: HostResult) -> Account
 def _routed(context: Context, name: str, session: Mapping[str, Any]) -> Mapping[str, Any]:
     """With the ``routes`` for which it is offered now, whether somebody is connected or not.
 
-    Of several, that which the facts want, or which has worked from here, is the only one.
+    Of several, that which the facts want, or which has worked from here, is the only one. This machine itself needs none.
     """
     cluster = context.account(name).cluster
-    possible = ("local",) if cluster.local else possible_routes(cluster.scheduler)
+    possible = () if cluster.local else possible_routes(cluster.scheduler)
     fit = [route for route in ROUTES if route in possible and ROUTES[route].is_in(session)]
     known = [route for route in (cluster.route, Store(name).route()) if route in fit]
     return {**session, "routes": (known[:1] or fit) if session["state"] == rec.READY else []}
