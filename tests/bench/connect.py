@@ -9,6 +9,7 @@ from tests.bench.desk import Desk
 from tests.bench.places import Places
 from tests.bench.rounds import Turns
 from tests.bench.rows import Result, Row, medians, over
+from tests.laptop import PREFIX
 
 COLD = Row("connect, no connection open, over plain ssh -L", 1.0, "s", "by the same hops to the same socket")
 WARM = Row(
@@ -43,6 +44,11 @@ class _Connections:
         with self.desk.master() as control:
             return self.desk.answered(self.desk.plain(self.record, control=control), url=self.url).seconds
 
+    def inventory(self) -> float:
+        """What it costs to ask Ansible for one account."""
+        argv = [f"{PREFIX}/bin/python", "/srv/bench/read_inventory.py", "inventory", "alice@lab"]
+        return self.desk.ended(argv).seconds
+
 
 def measure(places: Places) -> Iterator[Result]:
     """Both rows, by turns."""
@@ -52,9 +58,10 @@ def measure(places: Places) -> Iterator[Result]:
     took = _Connections(desk, desk.person.record())
     turns = Turns.of(
         places.settings.runs, cold=took.ours_cold, plain_cold=took.plain_cold, warm=took.ours_warm,
-        plain_warm=took.plain_warm,
+        plain_warm=took.plain_warm, inventory=took.inventory,
     )  # fmt: skip
+    read = {"Ansible's reading of the inventory": turns["inventory"]}
     for row, kind in ((COLD, "cold"), (WARM, "warm")):
         ours, plain = turns[kind], turns[f"plain_{kind}"]
-        yield Result(row, over(ours, plain), medians(ours=ours, plain=plain))
+        yield Result(row, over(ours, plain), medians(ours=ours, plain=plain, **read))
     desk.clear()
