@@ -63,8 +63,11 @@ def test_the_command_runs_a_program_on_a_host() -> None:
         hpclab("down", *name)
 
 
-def test_the_packages_can_be_printed() -> None:
-    assert {"slurmctld", "slurmd", "slurm-client", "munge", "openssh-server", "tcsh"} <= set(hpclab("packages").split())
+def test_the_packages_of_every_lab_are_printed() -> None:
+    """They are what a machine gets installed before the tests."""
+    printed = set(hpclab("packages").split())
+    assert {"slurmctld", "munge", "gridengine-master", "openssh-server", "tcsh"} <= printed
+    assert printed == {name for each in topologies.BY_NAME.values() for need in each.needs for name in need}
 
 
 def test_missing_packages_are_named_with_the_command_that_installs_them() -> None:

@@ -119,7 +119,7 @@ def heal(host: str, name: str) -> None:
 @click.option("--missing", is_flag=True, help="Only those that are not installed.")
 def list_packages(*, missing: bool) -> None:
     """Print the Debian packages that labs need, one a line."""
-    needs = [packages.HOSTS, packages.SLURM, *(each.packages for each in topologies.BY_NAME.values())]
+    needs = [need for each in topologies.BY_NAME.values() for need in each.needs]
     for package in packages.missing(*needs) if missing else sorted(set().union(*needs)):
         click.echo(package)
 

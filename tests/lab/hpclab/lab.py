@@ -38,7 +38,7 @@ class Lab:
     def up(cls, topology: Topology, *, name: str = "lab", binds: Sequence[Bind] = (), keep: bool = False) -> Self:
         """Builds a lab in place of an abandoned one of that name; with `keep` it outlives this process."""
         require_root()
-        packages.require([packages.HOSTS, topology.packages, *(each.packages for each in topology.schedulers)])
+        packages.require(topology.needs)
         owner = None if keep else Process.of(os.getpid())
         current = state.claim(name, topology=topology.name, owner=owner)
         try:

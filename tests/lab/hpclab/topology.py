@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from hpclab import packages
+
 if TYPE_CHECKING:
     from .schedulers import Scheduler
 
@@ -106,6 +108,11 @@ class Topology:
     @property
     def schedulers(self) -> "tuple[Scheduler, ...]":
         return tuple(cluster.scheduler for cluster in self.clusters if cluster.scheduler)
+
+    @property
+    def needs(self) -> tuple[Mapping[str, str], ...]:
+        """All that this lab needs of the machine: package -> program."""
+        return (packages.HOSTS, self.packages, *(each.packages for each in self.schedulers))
 
 
 @dataclass(frozen=True, kw_only=True)
