@@ -55,7 +55,8 @@ def test_a_preempted_job_waits_in_the_queue_and_goes_on_as_the_same_session(pree
     again = alice.login.run([OWN, "start", "--wait", "0"], user="alice", check=False, timeout=120)
     assert again.stdout.startswith(f"found: alice@lab default: Job {job[0]} waits in the queue")
     alice.login.run(["scancel", bobs], user="bob")
-    preempting.host("ctl").run(["scontrol", "update", f"jobid={job[0]}", "StartTime=now"])
+    # A slurmd that ended a job launches it no more within the same second: "already killed".
+    preempting.host("ctl").run(["scontrol", "update", f"jobid={job[0]}", "StartTime=now+2"])
     until(lambda: alice.record()["state"] == "ready", what="the session as before", seconds=120)
     after = alice.record()
     assert [each[0] for each in alice.squeue()] == [job[0]]
