@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,11 @@ def make_ready(*, root_needed: Sequence[str]) -> str:
     if not is_root or shutil.which("apt-get") is None:
         return f"The tests need these Debian packages:\n    sudo apt-get install {' '.join(missing)}"
     return _apt_install(missing)
+
+
+def let_ctrl_c_through() -> None:
+    """Where a shell has started us in the background SIGINT is ignored, by all that we start too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _lab_packages() -> list[str]:

@@ -94,8 +94,7 @@ PARTS = (
 
 def main(names: Sequence[str]) -> int:
     """Run the parts called ``names``, or all but the long ones; 0 when every one passed."""
-    # Where a shell has started us in the background SIGINT is ignored, and the tests press Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    machine.let_ctrl_c_through()
     unknown = sorted(set(names) - {part.name for part in PARTS})
     if unknown:
         print(f"no such part: {', '.join(unknown)}. There are: {', '.join(part.name for part in PARTS)}")

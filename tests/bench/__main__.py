@@ -9,7 +9,6 @@ HOLD_MINUTES, CUT_SECONDS and ACCOUNTS say how often, for how long and with how 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import traceback
@@ -37,8 +36,7 @@ _TROUBLE = (LabError, AssertionError, OSError, ValueError, LookupError, RuntimeE
 
 def main(names: Sequence[str]) -> int:
     """Measure the groups called ``names``, or all; 0 when every bar holds."""
-    # Where a shell has started us in the background SIGINT is ignored, and Ctrl-C ends those whose turn is over.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    machine.let_ctrl_c_through()
     unknown = sorted(set(names) - set(GROUPS))
     if unknown:
         print(f"no such rows: {', '.join(unknown)}. There are: {', '.join(GROUPS)}")
