@@ -48,7 +48,7 @@ def _a_requeued_job_is_followed(held: Holding, lab: Lab) -> None:
     held.until(held.answers)
     new = held.alice.record()["node"]
     assert new != node
-    assert [line for line in held.log() if re.fullmatch(rf"Back after \d+ s, now on {new}", line)]
+    held.until(lambda: [line for line in held.log() if re.fullmatch(rf"Back after \d+ s, now on {new}", line)])
     again = json.loads(held.alice.cli("connect", "alice@lab", "--detach", "--json", "--no-browser").stdout)
     assert (again["url"], again["pid"]) == (held.told["url"], held.holder)
 
