@@ -122,7 +122,7 @@ def _row(context: Context, name: str, problem: str, host: HostResult) -> Account
 def _routed(context: Context, name: str, session: Mapping[str, Any]) -> Mapping[str, Any]:
     """With the ``routes`` for which it is offered now, whether somebody is connected or not.
 
-    Of several, that which the facts want, or which has worked from here, is the only one. This machine itself needs none.
+    Of several, that which the facts want, or which has worked from here, is the only one. This machine needs none.
     """
     cluster = context.account(name).cluster
     possible = () if cluster.local else possible_routes(cluster.scheduler)
