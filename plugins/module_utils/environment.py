@@ -157,23 +157,16 @@ def make(
     target.install_lock(lock, uv_lock=uv_lock)
     # From here on it is of use, and what goes wrong with the person's own packages is no reason to make it anew.
     write_marker(target.prefix, replace(marker, packages=(), debugger=False, complete=True))
+    more = [*wish.packages, *(["debugpy"] if wish.debugger else [])]
     if more_lock:
         target.install_more_lock(more_lock)
-        if not wish.debugger:
-            target.remove("debugpy")
-    else:
-        _install_more(wish, target, lock=lock)
+    elif more:
+        target.install_more(more, lock=lock, debugger=wish.debugger)
+    if not wish.debugger and (more or decided.action == UPDATE):  # the lock has none
+        target.remove("debugpy")
     made = verify(target.prefix, allow_old=allow_old)
     write_marker(target.prefix, replace(marker, complete=True))
     return made
-
-
-def _install_more(wish: Wish, target: packages.Target, *, lock: str) -> None:
-    more = [*wish.packages, *(["debugpy"] if wish.debugger else [])]
-    if more:
-        target.install_more(more, lock=lock, debugger=wish.debugger)
-    elif not wish.debugger:
-        target.remove("debugpy")
 
 
 def verify(prefix: str, *, allow_old: bool = False) -> Environment:

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from typing import Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result, run
+from ansible_collections.hpc.jupyter.plugins.module_utils.installers import bundled_pip, command, find_uv, unpack_uv
+from ansible_collections.hpc.jupyter.plugins.module_utils.run import Result
 
 INSTALL_SECONDS = 1800
 NO_DEBUGPY = 'debugpy; python_version < "0"\n'
 """An override that leaves out the debugger's listener, which every user of the node can reach."""
 
+_COMPILED = ("--compile-bytecode",)
+"""For uv; pip does so unasked."""
 _LOCKED = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 _PIN = re.compile(r"^(?P<pin>[A-Za-z0-9][A-Za-z0-9._-]*==[^\s;]+(?:\s*;[^\\]*)?)", re.MULTILINE)
 _PASSWORD = re.compile(r"//(?:[^/@\s:]*:)?(?P<password>[^/\s]+)@")
-_FORGET = [part for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV",
-                             "CONDA_PREFIX") for part in ("-u", name)]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Target:
         return ["--no-index", "--find-links", self.wheelhouse] if self.wheelhouse else []
 
     @property
-    def _pip(self) -> list[str]:
-        return [self.python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    def _has_pip(self) -> bool:
+        return os.path.exists(os.path.join(self.prefix, "bin", "pip"))
 
     def make(self, base: str) -> None:
-        """Make it with the Python ``base``; pip is in it unless only uv can make one."""
-        made = command([base, "-m", "venv", self.prefix], timeout_seconds=300)
+        """Make it with the Python ``base``, empty."""
+        made = command([base, "-m", "venv", "--without-pip", self.prefix], timeout_seconds=300)
         if made.code == 0:
             return
         uv = find_uv(self.prefix)
@@ -65,10 +65,14 @@ class Target:
     def install_lock(self, lock: str, *, uv_lock: str) -> None:
         """Install exactly what ``lock`` lists, every file checked against its hash, nothing built from source.
 
-        ``uv_lock`` is the text of a lock that lists uv.
+        The person gets the pip that comes with the environment's Python, too. ``uv_lock`` is the text of a lock that
+        lists uv.
         """
         self._bootstrap(uv_lock)
         self._install([*_LOCKED, "-r", lock])
+        wheel = "" if self._has_pip else bundled_pip(self.python)
+        if wheel:
+            self._install(["--no-deps", wheel], only_uv=())
 
     def install_more_lock(self, lock_text: str) -> None:
         """Install the person's own packages as they were settled elsewhere, with all that they need."""
@@ -83,9 +87,7 @@ class Target:
             pins = _write(scratch, "constraints.txt", constraints(_read(lock)))
             override = _write(scratch, "overrides.txt", NO_DEBUGPY)
             only_uv = [] if debugger else ["--override", override]
-            self._install(["--constraint", pins, "-r", wanted], only_uv=only_uv)
-        if not debugger:
-            self.remove("debugpy")
+            self._install(["--constraint", pins, "-r", wanted], only_uv=[*_COMPILED, *only_uv])
 
     def remove(self, package: str) -> None:
         """Uninstall ``package`` if it is there; pip has no override that would keep it out."""
@@ -95,14 +97,17 @@ class Target:
 
     def _bootstrap(self, uv_lock: str) -> None:
         """Get uv into the environment: it installs in a tenth of the time. Without it, pip does."""
-        if find_uv(self.prefix) is None:
-            pip = [*self._pip, "install", "--no-cache-dir", *self._source, "--require-hashes", "--only-binary", ":all:"]
+        if find_uv(self.prefix) or (self.wheelhouse and unpack_uv(self.wheelhouse, uv_lock, self.prefix)):
+            return
+        pip = self._pip("install")
+        if pip:
             with tempfile.TemporaryDirectory(prefix="hpcj-") as scratch:
-                command([*pip, "-r", _write(scratch, "uv.txt", uv_lock)], timeout_seconds=300)
+                locked = [*_LOCKED, "-r", _write(scratch, "uv.txt", uv_lock)]
+                command([*pip, *self._source, *locked], timeout_seconds=300)
 
-    def _install(self, what: list[str], *, only_uv: Sequence[str] = ()) -> None:
-        problem = ""
-        for argv in self._installers("install", only_uv=[*only_uv, "--compile-bytecode"]):
+    def _install(self, what: list[str], *, only_uv: Sequence[str] = _COMPILED) -> None:
+        problem = "the account has no uv, and its Python comes without pip (on Debian: python3-venv)"
+        for argv in self._installers("install", only_uv=only_uv):
             result = command([*argv, *self._source, *what], timeout_seconds=INSTALL_SECONDS)
             if result.code == 0:
                 return
@@ -113,25 +118,18 @@ class Target:
         self, verb: str, *, only_uv: Sequence[str] = (), only_pip: Sequence[str] = ()
     ) -> list[list[str]]:
         """uv, if it can be had, then pip: a site may have told only pip where its package index is."""
-        found = []
-        uv = find_uv(self.prefix)
-        if uv is not None:
-            found.append([uv, "pip", verb, "--no-cache", "--python", self.python, *only_uv])
-        if os.path.exists(os.path.join(self.prefix, "bin", "pip")):
-            cache = ["--no-cache-dir"] if verb == "install" else []
-            found.append([*self._pip, verb, *cache, *only_pip])
-        return found
+        uv, pip = find_uv(self.prefix), self._pip(verb)
+        with_uv = [uv, "pip", verb, "--no-cache", "--python", self.python, *only_uv] if uv else []
+        return [argv for argv in (with_uv, [*pip, *only_pip] if pip else []) if argv]
 
-
-def find_uv(prefix: str) -> str | None:
-    """uv on PATH, where its installer puts it, or in the environment itself."""
-    places = [os.path.expanduser("~/.local/bin"), os.path.join(prefix, "bin")]
-    return shutil.which("uv") or shutil.which("uv", path=os.pathsep.join(places))
-
-
-def command(argv: Sequence[str], *, timeout_seconds: float) -> Result:
-    """Run ``argv`` without the settings of another environment that may be active."""
-    return run(["env", *_FORGET, *argv], timeout_seconds=timeout_seconds)
+    def _pip(self, verb: str) -> list[str]:
+        """The command of its own pip, else of the one that comes with its Python; empty if there is neither."""
+        wheel = "" if self._has_pip else bundled_pip(self.python)
+        if not (self._has_pip or wheel):
+            return []
+        program = [os.path.join(wheel, "pip")] if wheel else ["-m", "pip"]
+        cache = ["--no-cache-dir"] if verb == "install" else []
+        return [self.python, "-I", *program, "--disable-pip-version-check", "--no-input", verb, *cache]
 
 
 def check_packages(packages: Sequence[str]) -> None:
