@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, words
+from ansible_collections.hpc.jupyter.plugins.module_utils import idle, words
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.instructions import instructions
 
 
@@ -17,6 +17,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
         """The filters by name."""
         return {
-            "session_line": words.line, "leftover_line": leftovers.line, "instructions": instructions,
+            "session_line": words.line, "leftover_line": words.leftover_line, "instructions": instructions,
             "check_line": words.check_line, "idle_seconds": idle.seconds,
         }

@@ -15,7 +15,15 @@ import time
 from dataclasses import asdict, fields
 from typing import Any, Callable, NoReturn, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import idle, leftovers, reach, session, stopping, wishes
+from ansible_collections.hpc.jupyter.plugins.module_utils import (
+    idle,
+    leftovers,
+    reach,
+    session,
+    stopping,
+    wishes,
+    words,
+)
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.answers import os_error_text
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
@@ -240,7 +248,7 @@ def _clean(options: argparse.Namespace) -> int:
     views = {name: leftovers.see(account.layout, name, account.scheduler, **whose) for name in names}
     found = leftovers.find(account.layout, account.scheduler, views)
     done = list(found.dead) if options.check else leftovers.remove(account.layout, account.scheduler, views)
-    said = [leftovers.line(asdict(each)) for each in done]
+    said = [words.leftover_line(asdict(each)) for each in done]
     untold = [f"cannot tell which jobs there are: {found.untold}"] if found.untold else []
     jobs = [f"not ended: {each.what}; end it with: hpc-session stop --session {each.session}"
             for each in found.leftovers if each not in found.dead]

@@ -20,7 +20,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
-from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, stopping, words
+from ansible_collections.hpc.jupyter.plugins.module_utils import asking, lock, node, session, stopping
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError, SchedulerUnavailable
 from ansible_collections.hpc.jupyter.plugins.module_utils.files import DEBRIS, age_seconds, remove_path
@@ -71,14 +71,6 @@ class Found:
     def to_list(self) -> list[dict[str, Any]]:
         """For a module's answer."""
         return [asdict(each) for each in self.leftovers]
-
-
-def line(found: Mapping[str, Any]) -> str:
-    """A leftover in one line for people: what it is, where, since when."""
-    since = f", since {words.local_time(str(found['since']))}" if found.get("since") else ""
-    host = f" on {found['host']}" if found.get("host") else ""
-    where = f"{found['where']}{host}: " if found["kind"] != JOB else ""
-    return f"{where}{found['what']}{since}"
 
 
 def see(layout: Layout, name: str, scheduler: Scheduler, *, account: str, cluster: str) -> View:

@@ -33,6 +33,14 @@ def check_line(check: Mapping[str, str]) -> str:
     return f"{check['state']:<4} {check['check']:<11} {check['text']}{remedy}"
 
 
+def leftover_line(found: Mapping[str, Any]) -> str:
+    """A leftover in one line: what it is, where, since when."""
+    since = f", since {local_time(str(found['since']))}" if found.get("since") else ""
+    host = f" on {found['host']}" if found.get("host") else ""
+    where = f"{found['where']}{host}: " if found["kind"] != "job" else ""
+    return f"{where}{found['what']}{since}"
+
+
 def describe(session: Mapping[str, Any]) -> str:
     """Where a session stands, from a record as answers give it."""
     state, job = str(session.get("state", "")), _job(session)

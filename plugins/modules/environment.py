@@ -209,7 +209,6 @@ from ansible_collections.hpc.jupyter.plugins.module_utils import (
     interpreters,
     kernels,
     made_environment,
-    package_index,
     packages,
 )
 from ansible_collections.hpc.jupyter.plugins.module_utils.activation import Activation
@@ -376,6 +375,8 @@ def _no_index(module: AnsibleModule) -> str:
         return ""
     if module.params["offline"] == "always":
         return "jupyter_environment_offline is always"
+    from ansible_collections.hpc.jupyter.plugins.module_utils import package_index  # with all that speaks HTTP
+
     return package_index.unreachable(package_index.configured(os.environ))
 
 

@@ -87,7 +87,7 @@ removed:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.jupyter.plugins.module_utils import answers, arguments, leftovers, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import answers, arguments, leftovers, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
 from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import Leftover
@@ -101,7 +101,7 @@ def main() -> None:
     ansible = AnsibleModule(argument_spec=dict(arguments.ACCOUNT_OPTIONS, **_OPTIONS), supports_check_mode=True)
     try:
         removed = _remove(ansible, answers.layout_of(ansible.params))
-        before = "".join(f"{leftovers.line(asdict(each))}\n" for each in removed)
+        before = "".join(f"{words.leftover_line(asdict(each))}\n" for each in removed)
         ansible.exit_json(
             changed=bool(removed), removed=[asdict(each) for each in removed], diff={"before": before, "after": ""}
         )

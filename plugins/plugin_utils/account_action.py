@@ -25,7 +25,11 @@ _SEARCH_SECONDS = 120
 # A strategy imports an action before it forks a process for each task of each account: what is loaded here is there in
 # all of them. Otherwise each would load all filters and tests for itself, which takes longer than most tasks.
 # Whoever imports this without Ansible's own finder of collections has no ansible.builtin.
-for _loader, _name in ((filter_loader, "ansible.builtin.string"), (test_loader, "ansible.builtin.defined")):
+_ALL_OF = (
+    (filter_loader, "ansible.builtin.string"), (test_loader, "ansible.builtin.defined"),
+    (filter_loader, "hpc.jupyter.listed"),
+)  # fmt: skip
+for _loader, _name in _ALL_OF:
     with contextlib.suppress(KeyError):
         _loader.get(_name)
 

@@ -9,8 +9,7 @@ from typing import Any
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import INTERFACES, LAB
 from ansible_collections.hpc.jupyter.plugins.module_utils.job_log import SUPERVISOR
-from ansible_collections.hpc.jupyter.plugins.module_utils.leftovers import line as leftover_line
-from ansible_collections.hpc.jupyter.plugins.module_utils.words import check_line, line, time_left
+from ansible_collections.hpc.jupyter.plugins.module_utils.words import check_line, leftover_line, line, time_left
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.summary import columns
 
 from hpc_jupyter.errors import exit_code

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, node, session
+from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers, node, session, words
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError, SchedulerUnavailable
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import Layout
@@ -153,7 +153,7 @@ def test_jobs_that_no_record_knows_are_told_and_left_to_stop(
     scheduler.jobs = [("a", job), ("not a name!", job)]
     seen = [each for each in found(layout, scheduler).leftovers if each.kind == "job"]
     assert [each.what for each in seen] == ([said] if said else [])
-    assert [leftovers.line({"kind": "job", "what": each.what}) for each in seen] == ([said] if said else [])
+    assert [words.leftover_line({"kind": "job", "what": each.what}) for each in seen] == ([said] if said else [])
     assert job.job_id not in removed(layout, scheduler)
     assert scheduler.cancelled == []
 
