@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.jupyter.plugins.module_utils import packages
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import wheelhouse
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import variables, wheelhouse
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.wheelhouse import House, Order, Platform
 
 _MODULE = "hpc.jupyter.environment"
@@ -25,7 +25,7 @@ _PUSH_SECONDS = 900
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no types
-    """One round trip, and some more where the wheels have to come from here."""
+    """Check the role's variables; then one round trip, and some more where the wheels have to come from here."""
 
     _supports_check_mode = True
     _supports_diff = True
@@ -35,12 +35,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible carries no type
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._variables = task_vars or {}
         arguments = dict(self._task.args)
-        answer = self._on_account(_MODULE, arguments)
-        if not answer.get("failed") and _WANTED in answer:
-            try:
+        try:
+            variables.check_role("jupyter_environment", self._variables, self._templar.template)
+            answer = self._on_account(_MODULE, arguments)
+            if not answer.get("failed") and _WANTED in answer:
                 answer = self._with_wheels(arguments, answer[_WANTED])
-            except (HpcJupyterError, OSError) as error:
-                raise AnsibleActionFail(_hidden(str(error), arguments)) from None
+        except (HpcJupyterError, OSError) as error:
+            raise AnsibleActionFail(_hidden(str(error), arguments)) from None
         return {**result, **answer}
 
     def _with_wheels(self, arguments: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import 
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.own_ssh import Place, blocks, read
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import check_role
 
 
 class ActionModule(AccountAction):
@@ -24,6 +25,11 @@ class ActionModule(AccountAction):
         "path": {"type": "str", "default": "", "no_log": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
+
+    def _cluster(self, task_vars: Mapping[str, Any]) -> Cluster:
+        """The cluster; as a role's first task, this checks the role's variables."""
+        check_role("jupyter_access", task_vars, self._templar.template)
+        return super()._cluster(task_vars)
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing of it happens on the account."""

@@ -14,10 +14,11 @@ from ansible.utils.display import Display
 from ansible_collections.hpc.jupyter.plugins.module_utils.arguments import SITE
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import packing, password
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.provider import Provider
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import check_role
 
 
 class ActionModule(Provider):
-    """Look at the account, and change what is not as it should be."""
+    """Check the role's variables, look at the account, and change what is not as it should be."""
 
     _arguments: ClassVar[dict[str, Any]] = {
         "root": {"type": "str", "required": True},
@@ -41,6 +42,12 @@ class ActionModule(Provider):
         "reverse_key", "job", "renew", "days",
     )  # fmt: skip
 
+    def _check(self) -> None:
+        check_role("jupyter_server", self._variables, self._templar.template)
+        self._given = self._variable("jupyter_server_password")
+        self._hashed = self._variable("jupyter_server_password_hash")
+        password.check_given(self._given, self._hashed)
+
     def _wanted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         program = {"program_sha256": packing.sha256(), "link": "~/.local/bin/hpc-session"}
         return {**super()._wanted(arguments), **program, "sessions": True}
@@ -52,11 +59,11 @@ class ActionModule(Provider):
 
     def _config(self, known: Mapping[str, Any] | None) -> str:
         """Jupyter's configuration; a hash that fits the password already is kept."""
-        given, hashed = self._variable("jupyter_server_password"), self._variable("jupyter_server_password_hash")
-        if given:
-            if password.has_outer_space(given):
+        hashed = self._hashed
+        if self._given:
+            if password.has_outer_space(self._given):
                 Display().warning("jupyter_server_password begins or ends with a space: type it at the login too")
-            hashed = password.password_hash(given, known)
+            hashed = password.password_hash(self._given, known)
         if not hashed:
             return "{}\n"
         return json.dumps({"PasswordIdentityProvider": {"hashed_password": str(hashed)}}, indent=4) + "\n"

@@ -14,7 +14,7 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_por
 
 
 def instructions(record: Mapping[str, Any], connected: Mapping[str, Any], port: int | None = None) -> list[str]:
-    """What to do next about the session in ``record``; ``connected`` is what the action ``connect`` returned.
+    """What to do next about the session in ``record``; ``connected`` is what the action ``session`` returned beside it.
 
     Without ``port`` the account's session has its own, the same every time.
     """

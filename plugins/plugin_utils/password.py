@@ -36,6 +36,18 @@ _FOREIGN = re.compile(r"\$(?:2[abxy]?|5|6|1|7|y|gy|scrypt|pbkdf2[a-z0-9-]*)\$|(?
 _MAKE_ONE = "Give the password itself as jupyter_server_password, or make a hash with: jupyter server password"
 
 
+def check_given(value: object, hashed: object) -> None:
+    """Raise ``BadInput`` for a password and a hash, either of them empty, that cannot be a session's."""
+    if value != "" and hashed != "":
+        raise BadInput(
+            "jupyter_server_password", "is given together with jupyter_server_password_hash", hint="Give one of them"
+        )
+    if value != "":
+        check_password(value)
+    if hashed != "":
+        check_hash(hashed)
+
+
 def check_password(value: object) -> str:
     """The password as it is hashed: in Unicode's composed form, as keyboards send it. Raises ``BadInput``."""
     field = "jupyter_server_password"

@@ -51,12 +51,16 @@ class Provider(ActionBase):  # type: ignore[misc]  # ansible carries no types
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """What changed, and what is to be said of the certificate."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _spec, arguments = self.validate_argument_spec(argument_spec=self._arguments)
         self._variables = task_vars or {}
         try:
+            self._check()
+            _spec, arguments = self.validate_argument_spec(argument_spec=self._arguments)
             return {**result, **self._act(arguments)}
         except (HpcJupyterError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
+
+    def _check(self) -> None:
+        """Raise ``BadInput`` for a variable that cannot be, before anything is asked."""
 
     def _wanted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The module's parameters."""

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from ansible_collections.hpc.jupyter.plugins.module_utils import idle, interfaces, race, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_secrecy, origins
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_secrecy, origins, refuse_odd_numbers
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_hash, check_password
 
 PREFIX = "jupyter_"
@@ -51,6 +51,18 @@ def specs() -> Mapping[str, Mapping[str, Any]]:
         for point in points.values():
             found.update(point.get("options") or {})
     return {name: spec for name, spec in found.items() if name.startswith(PREFIX)}
+
+
+def check_role(role: str, variables: Mapping[str, Any], render: Callable[[Any], Any]) -> None:
+    """Raise what ``refusal`` finds in the variables of one role, for its first task.
+
+    A role may be given variables of its own, which nothing before it in the play has seen.
+    """
+    ours = {name: value for name, value in variables.items() if name.startswith(f"{role}_")}
+    refuse_odd_numbers(ours)
+    refused = refusal(ours, render)
+    if refused is not None:
+        raise refused
 
 
 def refusal(variables: Mapping[str, Any], render: Callable[[Any], Any]) -> BadInput | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.filter import password_problem as filters
 from ansible_collections.hpc.jupyter.plugins.module_utils import told_hash
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import password
@@ -117,11 +116,13 @@ def test_a_hash_that_jupyter_cannot_use_is_refused(given: object, problem: str) 
 
 def test_a_good_hash_is_taken_as_it_is() -> None:
     assert password.check_hash(GOOD) == GOOD
-    assert filters.password_problem("", GOOD) == ""
+    password.check_given("", GOOD)
 
 
 def test_one_of_password_and_hash_is_enough() -> None:
-    assert filters.password_problem(PASSWORD, GOOD) == (
+    with pytest.raises(BadInput) as caught:
+        password.check_given(PASSWORD, GOOD)
+    assert str(caught.value) == (
         "jupyter_server_password: is given together with jupyter_server_password_hash. Give one of them"
     )
 

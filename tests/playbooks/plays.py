@@ -71,8 +71,7 @@ class Home:
 
     def role(self, role: str, *options: str, **variables: object) -> Played:
         """Run one role alone, as a person's own playbook would."""
-        playbook = self.path.parent / f"{role}.yml"
-        playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": [f"hpc.jupyter.{role}"]}]))
+        playbook = self._playbook(role, [{"hosts": "all", "gather_facts": False, "roles": [f"hpc.jupyter.{role}"]}])
         python = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         return self.play(str(playbook), *options, **python, **variables)
 
@@ -89,8 +88,7 @@ class Home:
              "vars": dict(each), "check_mode": number in check, "diff": True, "post_tasks": [shown]}
             for number, each in enumerate(variables)
         ]  # fmt: skip
-        playbook = self.path.parent / f"{role}-in-turn.yml"
-        playbook.write_text(yaml.safe_dump(plays))
+        playbook = self._playbook(f"{role}-in-turn", plays)
         done = self.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
         assert done.code == 0, done.out
         turns = [text.partition("\nPLAY RECAP ")[0] for text in done.out.split("\nPLAY [turn] ")[1:]]
@@ -103,12 +101,18 @@ class Home:
         include = {"ansible.builtin.include_role": {"name": f"hpc.jupyter.{role}"}}
         say = {"name": "refused", "ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
         tasks = [{"block": [{**include, "vars": dict(each)}], "rescue": [say]} for each in variables]
-        playbook = self.path.parent / f"{role}-refused.yml"
-        playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        playbook = self._playbook(f"{role}-refused", [{"hosts": "all", "gather_facts": False, "tasks": tasks}])
         run = self.play(str(playbook), *options, ansible_python_interpreter="{{ ansible_playbook_python }}")
         said = [_told(text.partition("\n}")[0] + "}") for text in run.out.split("\nTASK [refused] ")[1:]]
         assert len(said) == len(variables), run.out
         return said, run.out
+
+    def _playbook(self, name: str, plays: list[dict[str, Any]]) -> Path:
+        """One that only its owner can read: there may be a password in it."""
+        path = self.path.parent / f"{name}.yml"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(plays))
+        return path
 
     def environment(self) -> dict[str, str]:
         """The environment in which it runs."""

@@ -160,7 +160,8 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
      f"the JupyterLab in the module lab/jupyter is too old: {_HOLES}"),
     ("conda", {"path": "lab", "conda": "~/../conda-stand-in", "prologue": _WITH_OLD_PACKAGES},
      f"the JupyterLab in the conda environment lab is too old: {_HOLES}"),
-    ("modul", {}, "modul is not a jupyter_environment_kind; did you mean module?"),
+    ("modul", {}, "jupyter_environment_kind: 'modul' is not one of venv, existing, module, conda, command. "
+     "Did you mean module?"),
 ]  # fmt: skip
 
 

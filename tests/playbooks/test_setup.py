@@ -207,25 +207,34 @@ def test_a_password_is_kept_until_it_changes(home: Home) -> None:
     assert (none.changed, _hashed(none.shown)) == (1, "")
 
 
+HASH = "argon2:$argon2id$v=19$m=10240,t=10,p=8$Zml4ZWRmaXhlZGZpeGVk$" + "a" * 43
 REFUSED: dict[str, list[tuple[dict[str, object], str]]] = {
     "jupyter_server": [
         ({"jupyter_server_password": "short"}, "jupyter_server_password: has fewer than 12 characters"),
         ({"jupyter_server_password_hash": "sha1:0e112c3ddfce:a68df677475c2b47b6e86d0467eec97ac5f4b85a"},
          "jupyter_server_password_hash: is a sha1 hash, which is quickly guessed"),
         ({"jupyter_server_passwrod": PASSWORD},
-         "jupyter_server_passwrod is not a variable of this role; did you mean jupyter_server_password?"),
+         "jupyter_server_passwrod: is not a variable of the roles. Did you mean jupyter_server_password?"),
         ({"jupyter_server_password": PASSWORD, "jupyter_server_tls": "allways"},
-         "allways is not a value of jupyter_server_tls; did you mean always?"),
+         "jupyter_server_tls: 'allways' is not one of auto, always, never. Did you mean always?"),
         ({"jupyter_server_password": PASSWORD, "jupyter_server_certificate_days": 99999},
          "jupyter_server_certificate_days: 99999 is not between 1 and 3650"),
         ({"jupyter_server_password": PASSWORD, "jupyter_server_certificate_days": "soon"},
          "jupyter_server_certificate_days"),
+        ({"jupyter_server_password": PASSWORD, "jupyter_server_password_hash": HASH},
+         "jupyter_server_password: is given together with jupyter_server_password_hash. Give one of them"),
+        ({"jupyter_server_password": "{{ 'short' }}"}, "jupyter_server_password: has fewer than 12 characters"),
+    ],
+    "jupyter_access": [
+        ({"jupyter_access_kye": "~/.ssh/lab"},
+         "jupyter_access_kye: is not a variable of the roles. Did you mean jupyter_access_key?"),
     ],
     "jupyter_environment": [
         ({"jupyter_environment_kind": "exsting"},
-         "exsting is not a jupyter_environment_kind; did you mean existing?"),
+         "jupyter_environment_kind: 'exsting' is not one of venv, existing, module, conda, command. "
+         "Did you mean existing?"),
         ({"jupyter_environment_pacakges": []},
-         "jupyter_environment_pacakges is not a variable of this role; did you mean jupyter_environment_packages?"),
+         "jupyter_environment_pacakges: is not a variable of the roles. Did you mean jupyter_environment_packages?"),
         ({"jupyter_environment_kind": "existing", "jupyter_environment_path": "/nowhere"},
          "no JupyterLab at /nowhere: there is no such file or directory on this account"),
     ],
