@@ -25,7 +25,6 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import (
     stale_master,
 )
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.variables import refusal
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
@@ -41,7 +40,6 @@ class ActionModule(AccountAction):
     _supports_diff = False
     _arguments: ClassVar[dict[str, Any]] = {
         "timeout_seconds": {"type": "int", "default": 60},
-        "record": {"type": "dict"},
         "later": {"type": "bool", "default": False},
     }
 
@@ -56,8 +54,6 @@ class ActionModule(AccountAction):
         if cluster.local or is_later:
             return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
         files = write(cluster)
-        if arguments["record"]:
-            trust(cluster, files, arguments["record"])
         opened = self._open_in_turn(cluster, files, seconds=arguments["timeout_seconds"])
         return {
             "cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config,

@@ -1,10 +1,14 @@
 # Copyright: (c) 2026, the hpc.jupyter contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action hpc.jupyter.session: the module as it is; in a play with a gate, ready to go before that opens."""
+"""Action hpc.jupyter.session: the module, and what ssh has to know to reach a session that is ready.
+
+In a play with a gate, it is ready to go before that opens.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -14,13 +18,14 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.account_action import AccountAction
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory, write
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
 _ANY_PYTHON = "/usr/bin/python3"
 
 
 class ActionModule(AccountAction):
-    """Run the module."""
+    """Run the module, and trust the hosts of its answer."""
 
     _requires_connection = True
     _supports_async = True
@@ -31,10 +36,22 @@ class ActionModule(AccountAction):
         variables = dict(task_vars or {})
         try:
             found = self._gone_through(variables) if gate.is_there() else {}
+            answer = self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
+            connected = self._connected(variables, answer.get("session") or {})
         except (HpcJupyterError, OSError) as error:
             raise AnsibleActionFail(str(error), result={"kind": getattr(error, "cause", "")}) from None
         told = {"ansible_facts": found} if found else {}
-        return {**result, **self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val)), **told}
+        return {**result, **answer, **told, "connected": connected}
+
+    def _connected(self, variables: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+        """What a session that is ready is reached with: its record came over a checked connection."""
+        if record.get("state") != "ready":
+            return {}
+        cluster = self._cluster(variables)
+        files = Files(state_directory(cluster.account))
+        if not cluster.local:
+            trust(cluster, files, record)
+        return {"cluster": cluster.to_dict(), "ssh_config": "" if cluster.local else files.config}
 
     def _gone_through(self, variables: dict[str, Any]) -> dict[str, str]:
         """What is found out behind the gate, also noted in ``variables``."""

@@ -37,12 +37,6 @@ options:
     description: How long logging in may take, over all hops.
     type: int
     default: 60
-  record:
-    description:
-      - A session's record, as M(hpc.jupyter.session) returns it.
-      - The host keys of its node, of its login host and of the sshd of its job are trusted from then on, since the
-        record came over a checked connection.
-    type: dict
   later:
     description:
       - Only check, where C(hpc-jupyter) has started the play before it knows whether it is needed.
@@ -62,10 +56,6 @@ seealso:
 EXAMPLES = r"""
 - name: Connect
   hpc.jupyter.connect:
-
-- name: Trust the node of a session
-  hpc.jupyter.connect:
-    record: "{{ launched.session }}"
 """
 
 RETURN = r"""

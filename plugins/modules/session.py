@@ -162,6 +162,19 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+connected:
+  description:
+    - What the session is reached with, once it is ready. The host keys of its node, of its login host and of the sshd
+      of its job, which its record holds, are trusted from then on.
+  returned: success
+  type: dict
+  contains:
+    cluster:
+      description: The cluster's facts as they were understood, with defaults filled in.
+      type: dict
+    ssh_config:
+      description: The configuration for C(ssh -F), empty for a local account.
+      type: str
 session:
   description:
     - The session's record, with the state as the scheduler confirms it.
