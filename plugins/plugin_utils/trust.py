@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,11 +72,8 @@ def _step(
 def _own_key(files: Files) -> str:
     """The public part of a key that opens nothing but the sshd in a job of one's own."""
     if not os.path.exists(f"{files.step_key}.pub"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(files.step_key)
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hpc-jupyter-step", "-f", files.step_key]
         try:
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+            _make_key(files.step_key)
         except (OSError, subprocess.SubprocessError) as error:
             raise HpcJupyterError(f"{files.step_key} cannot be made: {error}. Is ssh-keygen installed?") from error
     with open(f"{files.step_key}.pub", encoding="ascii") as stream:
@@ -83,6 +81,21 @@ def _own_key(files: Files) -> str:
     if not _KEY.fullmatch(key):
         raise BadInput(f"{files.step_key}.pub", "is no ed25519 key", hint="Remove it, and another one will be made")
     return key
+
+
+def _make_key(path: str) -> None:
+    """Several may come at the same time: the first one's key is everybody's, and its public part is taken from it."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as own:
+        made = os.path.join(own, "key")
+        _ssh_keygen("-q", "-t", "ed25519", "-N", "", "-C", "hpc-jupyter-step", "-f", made)
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)
+    write_private(f"{path}.pub", _ssh_keygen("-y", "-f", path))
+
+
+def _ssh_keygen(*arguments: str) -> bytes:
+    argv = ["ssh-keygen", *arguments]
+    return subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30).stdout
 
 
 def _write(path: str, text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,23 @@ def test_a_step_is_a_proxy_command_over_the_login(files: Files) -> None:
     assert (told["identityfile"], told["identitiesonly"]) == (files.step_key, "yes")
     assert f"lab-step-default {KEY}\n" in Path(files.node_known_hosts).read_text()
     assert os.stat(files.step_key).st_mode & 0o777 == 0o600
+
+
+@needs_ssh
+def test_those_who_come_at_the_same_time_have_one_key(files: Files) -> None:
+    before = sorted(os.listdir(files.directory))
+    with ThreadPoolExecutor(8) as several:
+        told = [several.submit(trust, CLUSTER, files, {**RECORD, "session": f"s{number}"}) for number in range(8)]
+    assert [each.exception() for each in told] == [None] * 8
+    derived = subprocess.run(
+        ["ssh-keygen", "-y", "-f", files.step_key], capture_output=True, text=True, check=True, timeout=10
+    ).stdout
+    public = " ".join(derived.split()[:2])
+    assert Path(f"{files.step_key}.pub").read_text() == derived
+    for number in range(8):
+        assert f"--key '{public}'" in _said(files, f"lab-step-s{number}")["proxycommand"]
+    made = {"node_aliases", "node_known_hosts", "nodes", "sessions", "step_key", "step_key.pub"}
+    assert set(os.listdir(files.directory)) - set(before) == made
 
 
 @needs_ssh
