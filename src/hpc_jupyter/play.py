@@ -29,6 +29,7 @@ from hpc_jupyter.events import PlayResult, Reader, Step, nobody
 _PREFIX = "hpc-jupyter-play-"
 _GATE = "gate"
 _GRACE_SECONDS = 5.0
+_AGAIN_SECONDS = 0.05
 _YOUNG_SECONDS = 60.0
 _FORKS = 20
 """So many accounts at once: what takes time is the hosts, not this computer."""
@@ -199,8 +200,17 @@ def _private_directory() -> Iterator[Path]:
         (path / "env").mkdir(mode=0o700)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Also where a worker of an Ansible that was killed still writes; it is in a session of its own, and ends soon."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    shutil.rmtree(path, ignore_errors=True)
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(_AGAIN_SECONDS)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def clean_up_after_the_dead() -> None:

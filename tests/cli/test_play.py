@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -206,6 +208,25 @@ def test_what_a_killed_run_left_is_removed_at_the_next_start(temporary: Path) ->
         live.mkdir()
         plays.clean_up_after_the_dead()
         assert sorted(temporary.iterdir()) == sorted([live, mine, others])
+
+
+@pytest.mark.rows("T20")
+def test_nothing_is_left_by_workers_that_outlive_their_ansible(temporary: Path) -> None:
+    def go_on_writing(cache: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline:
+                (cache / secrets.token_hex(8)).touch()
+                time.sleep(0.0002)
+
+    with plays._private_directory() as mine:
+        (mine / "cache").mkdir()
+        worker = threading.Thread(target=go_on_writing, args=(mine / "cache",))
+        worker.start()
+        time.sleep(0.02)
+    assert list(temporary.iterdir()) == []
+    worker.join(timeout=10)
+    assert list(temporary.iterdir()) == []
 
 
 def test_host_keys_are_checked_whatever_ansible_runner_prefers(tmp_path: Path) -> None:
