@@ -34,9 +34,10 @@ def make_ready(*, root_needed: Sequence[str]) -> str:
     return _apt_install(missing)
 
 
-def let_ctrl_c_through() -> None:
-    """Where a shell has started us in the background SIGINT is ignored, by all that we start too."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def end_in_order() -> None:
+    """Ctrl-C, which a shell ignores for those in its background, and SIGTERM alike end what we have started, too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _lab_packages() -> list[str]:

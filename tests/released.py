@@ -22,7 +22,7 @@ EVERY_DAY = ("access", "cli", "doctor", "first", "heal", "job", "leftovers", "of
 
 def main() -> int:
     """0 when all of it works."""
-    machine.let_ctrl_c_through()
+    machine.end_in_order()
     with_lab = os.environ.get("LAB") != "skip"
     refusal = machine.make_ready(root_needed=["the lab"] if with_lab else [])
     if refusal:

@@ -36,7 +36,7 @@ _TROUBLE = (LabError, AssertionError, OSError, ValueError, LookupError, RuntimeE
 
 def main(names: Sequence[str]) -> int:
     """Measure the groups called ``names``, or all; 0 when every bar holds."""
-    machine.let_ctrl_c_through()
+    machine.end_in_order()
     unknown = sorted(set(names) - set(GROUPS))
     if unknown:
         print(f"no such rows: {', '.join(unknown)}. There are: {', '.join(GROUPS)}")
