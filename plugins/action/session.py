@@ -34,12 +34,13 @@ class ActionModule(AccountAction):
         """The module's answer; where hpc.jupyter.connect left that for later, with the Python that was found."""
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         variables = dict(task_vars or {})
+        answer: dict[str, Any] = {}
         try:
             found = self._gone_through(variables) if gate.is_there() else {}
             answer = self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val))
             connected = self._connected(variables, answer.get("session") or {})
         except (HpcJupyterError, OSError) as error:
-            raise AnsibleActionFail(str(error), result={"kind": getattr(error, "cause", "")}) from None
+            raise AnsibleActionFail(str(error), result={**answer, "kind": getattr(error, "cause", "")}) from None
         told = {"ansible_facts": found} if found else {}
         return {**result, **answer, **told, "connected": connected}
 
@@ -48,13 +49,16 @@ class ActionModule(AccountAction):
 
         Who started the play with a gate is on the way there already, and has said whom to trust.
         """
-        if record.get("state") != "ready":
+        is_known = self._connection.transport == "local" or "hpc_login_hosts" in variables
+        if record.get("state") != "ready" or not is_known:
             return {}
         cluster = self._cluster(variables)
+        if cluster.local:
+            return {"cluster": cluster.to_dict(), "ssh_config": ""}
         files = Files(state_directory(cluster.account))
-        if not (cluster.local or gate.is_there()):
+        if not gate.is_there():
             trust(cluster, files, record)
-        return {"cluster": cluster.to_dict(), "ssh_config": "" if cluster.local else files.config}
+        return {"cluster": cluster.to_dict(), "ssh_config": files.config}
 
     def _gone_through(self, variables: dict[str, Any]) -> dict[str, str]:
         """What is found out behind the gate, also noted in ``variables``."""

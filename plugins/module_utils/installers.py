@@ -47,8 +47,11 @@ def unpack_uv(wheelhouse: str, lock: str, prefix: str) -> bool:
     """
     path = os.path.join(prefix, "bin", "uv")
     for wheel in glob.glob(os.path.join(glob.escape(wheelhouse), f"uv-*linux*_{os.uname().machine}.whl")):
-        with open(wheel, "rb") as stream:
-            content = stream.read()  # once: others may write to the directory
+        try:
+            with open(wheel, "rb") as stream:
+                content = stream.read()  # once: others may write to the directory
+        except OSError:  # the installer says what is wrong with it
+            continue
         if f"sha256:{hashlib.sha256(content).hexdigest()}" not in lock:
             continue
         with zipfile.ZipFile(io.BytesIO(content)) as unpacked:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -72,7 +73,8 @@ class Target:
         self._install([*_LOCKED, "-r", lock])
         wheel = "" if self._has_pip else bundled_pip(self.python)
         if wheel:
-            self._install(["--no-deps", wheel], only_uv=())
+            with contextlib.suppress(HpcJupyterError):  # sessions do without
+                self._install(["--no-deps", wheel], only_uv=())
 
     def install_more_lock(self, lock_text: str) -> None:
         """Install the person's own packages as they were settled elsewhere, with all that they need."""
@@ -106,7 +108,9 @@ class Target:
                 command([*pip, *self._source, *locked], timeout_seconds=300)
 
     def _install(self, what: list[str], *, only_uv: Sequence[str] = _COMPILED) -> None:
-        problem = "the account has no uv, and its Python comes without pip (on Debian: python3-venv)"
+        problem = (
+            "the account has no uv, and its Python comes without pip. Install one of them (on Debian: python3-venv)"
+        )
         for argv in self._installers("install", only_uv=only_uv):
             result = command([*argv, *self._source, *what], timeout_seconds=INSTALL_SECONDS)
             if result.code == 0:

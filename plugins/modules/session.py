@@ -166,6 +166,7 @@ connected:
   description:
     - What the session is reached with, once it is ready. The host keys of its node, of its login host and of the sshd
       of its job, which its record holds, are trusted from then on.
+    - Empty before, with C(async), and on hosts without cluster facts (C(hpc_login_hosts)).
   returned: success
   type: dict
   contains:

@@ -16,6 +16,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 _DEFAULTS = "/defaults/main.yml"
 _NUMBER = re.compile(r"-?[0-9][0-9A-Za-z_:]*")
 _VAULT = b"$ANSIBLE_VAULT;"
+_SECRET = ("_password", "_password_hash", "_passphrase")
+"""How the names of what nobody may read end."""
 
 
 def origins(variables: Mapping[str, Any]) -> dict[str, str]:
@@ -70,6 +72,8 @@ def refuse_odd_numbers(variables: Mapping[str, Any]) -> None:
     except ImportError:
         return
     for name, value in variables.items():
+        if name.endswith(_SECRET):  # what is wrong with it is said without it
+            continue
         for number in _numbers(value):
             text = _written(Origin.get_tag(number))
             if text not in ("", str(number)):
@@ -91,16 +95,30 @@ def _numbers(value: Any) -> Iterator[int]:
 
 def _written(origin: Any) -> str:
     """The number as it stands at ``origin``; empty if that cannot be read."""
+    found = _NUMBER.match(_source(origin)[0])
+    return found[0] if found else ""
+
+
+def _is_template(origin: Any) -> bool:
+    """Whether a template stands at ``origin``: what Ansible made of it is not written there."""
+    here, below = _source(origin)
+    return "{{" in (below if here.startswith((">", "|")) else here)
+
+
+def _source(origin: Any) -> tuple[str, str]:
+    """What stands at ``origin``, to the line's end, and the next line; empty if that cannot be read."""
     path, line, column = (getattr(origin, name, None) for name in ("path", "line_num", "col_num"))
     if not (path and line and column):
-        return ""
+        return "", ""
     try:
         with open(path, encoding="utf-8") as stream:
-            text = next(itertools.islice(stream, line - 1, None), "")
+            first = stream.readline()
+            if first.startswith(_VAULT.decode()):
+                return "", ""
+            here, below = [*itertools.islice((first, *stream), line - 1, line + 1), "", ""][:2]
     except (OSError, ValueError):
-        return ""
-    found = _NUMBER.match(text, column - 1)
-    return found[0] if found else ""
+        return "", ""
+    return here[column - 1:], below
 
 
 def _place(origin: Any) -> str:
@@ -115,8 +133,9 @@ def check_secrecy(name: str, value: Any) -> None:
         from ansible.parsing.vault import VaultedValue
     except ImportError:
         return
-    path = getattr(Origin.get_tag(value), "path", None)
-    if path and not VaultedValue.is_tagged_on(value) and _is_open(path):
+    origin = Origin.get_tag(value)
+    path = getattr(origin, "path", None)
+    if path and not VaultedValue.is_tagged_on(value) and _is_open(path) and not _is_template(origin):
         raise BadInput(
             name, f"is in clear in {path}, which others can read",
             hint=f"Encrypt it (ansible-vault encrypt_string --name {name}), or chmod 600 {path}",

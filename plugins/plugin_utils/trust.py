@@ -90,7 +90,12 @@ def _make_key(path: str) -> None:
         _ssh_keygen("-q", "-t", "ed25519", "-N", "", "-C", "hpc-jupyter-step", "-f", made)
         with contextlib.suppress(FileExistsError):
             os.link(made, path)
-    write_private(f"{path}.pub", _ssh_keygen("-y", "-f", path))
+        try:
+            public = _ssh_keygen("-y", "-f", path)
+        except subprocess.CalledProcessError:  # what is there was cut off once
+            os.replace(made, path)
+            public = _ssh_keygen("-y", "-f", path)
+    write_private(f"{path}.pub", public)
 
 
 def _ssh_keygen(*arguments: str) -> bytes:

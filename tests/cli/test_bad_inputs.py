@@ -152,6 +152,7 @@ WRITTEN = [
     ("B53", "jupyter_session_warn_minutes: [0]",
      "jupyter_session_warn_minutes: '0' is not allowed. Write minutes before the end, from 1"),
     ("B53", "jupyter_server_certificate_days: 4000", "jupyter_server_certificate_days: 4000 is not between 1 and 3650"),
+    ("B53", "jupyter_server_password: 1234_5678_9012", "jupyter_server_password: is not text. Write it in quotes"),
     ("B53", "jupyter_server_password: [1]", "jupyter_server_password: it is not text. Write it in quotes"),
     ("B54", "hpc_login_port: 99999999", f"hpc_login_port: 99999999 {PORTS}"),
     ("B62", "hpc_host_keys: {gate: ['MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48']}",

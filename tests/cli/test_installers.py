@@ -117,5 +117,5 @@ def test_an_account_without_pip_and_uv_is_told_what_it_lacks(tmp_path: Path) -> 
         target.install_lock(lock, uv_lock="")
     assert str(caught.value) == (
         f"the packages could not be installed in {target.prefix}: the account has no uv, and its Python comes without "
-        "pip (on Debian: python3-venv)"
+        "pip. Install one of them (on Debian: python3-venv)"
     )

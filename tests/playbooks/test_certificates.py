@@ -87,17 +87,21 @@ def test_without_the_passphrase_what_is_good_stays_and_the_rest_is_said(home: Ho
     assert wrong.code == 2
     assert f"{lab.place.key}: the passphrase is wrong" in wrong.out
     assert (pem(home), sorted(_modes(home))) == (own, ["cert.pem", "key.pem"])
-    _asked(home)
+    _asked(home, "certificates.yml")
     assert lab.vouches(pem(home))
+    signed = pem(home)
+    _asked(home, "rotate.yml")
+    assert lab.vouches(pem(home))
+    assert pem(home) != signed
 
 
-def _asked(home: Home) -> None:
+def _asked(home: Home, playbook: str) -> None:
     """On a terminal the passphrase is asked for, also where the first account has no need of it."""
     first = home.path.parent / "first.yml"
     facts = {"ansible_connection": "local", "hpc_scheduler": "none", "jupyter_server_tls": "never"}
     first.write_text(json.dumps({"all": {"hosts": {"first@here": facts}}}))
     answers = json.dumps([("Passphrase of the lab's certificate authority", PASSPHRASE)])
-    argv = [sys.executable, typist.__file__, answers, *_after(first, home.command("certificates.yml", "--diff"))]
+    argv = [sys.executable, typist.__file__, answers, *_after(first, home.command(playbook, "--diff"))]
     done = subprocess.run(
         argv, env=home.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )

@@ -251,6 +251,17 @@ def test_what_cannot_be_is_refused_in_words(home: Home, role: str) -> None:
     assert not (home.root / "job.sh").exists()
 
 
+def test_a_password_that_others_can_read_is_refused_by_the_role_alone(home: Home) -> None:
+    playbook = home.path.parent / "open.yml"
+    role = {"role": "hpc.jupyter.jupyter_server", "jupyter_server_password": PASSWORD}
+    playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "roles": [role]}]))
+    playbook.chmod(0o644)
+    played = home.play(str(playbook), ansible_python_interpreter="{{ ansible_playbook_python }}")
+    assert played.code == 2
+    assert f"jupyter_server_password: is in clear in {playbook}, which others can read. Encrypt it" in played.out
+    assert PASSWORD not in played.out
+
+
 @pytest.mark.rows("T7", "T19")
 def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
     given = home.path.parent / "secret.yml"

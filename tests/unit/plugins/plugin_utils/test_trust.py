@@ -74,6 +74,14 @@ def test_those_who_come_at_the_same_time_have_one_key(files: Files) -> None:
 
 
 @needs_ssh
+def test_a_key_that_was_cut_off_is_made_anew(files: Files) -> None:
+    Path(files.step_key).write_text("-----BEGIN")
+    trust(CLUSTER, files, RECORD)
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", files.step_key], capture_output=True, check=True, timeout=10)
+    assert Path(f"{files.step_key}.pub").read_bytes() == derived.stdout
+
+
+@needs_ssh
 def test_the_recorded_login_host_is_behind_the_one_that_answers(files: Files) -> None:
     trust(CLUSTER, files, RECORD)
     told = _said(files, "login2")
