@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The programs that install packages: uv from the account or from a wheel, and the pip that Python brings.
 
-Neither is installed by the other before it can be used, which takes longer than the installation of JupyterLab.
+Both are used where they lie: to install pip before uv, as ensurepip does, takes longer than to install JupyterLab.
 """
 
 from __future__ import annotations
