@@ -36,10 +36,14 @@ class SessionFailed(HpcJupyterError):
         super().__init__(message)
 
 
+class HubPreferred(HpcJupyterError):
+    """A new session is better had from the site's JupyterHub."""
+
+
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (SessionFailed, "failed"), (SubmitRefused, "refused"), (SchedulerUnavailable, "unavailable"),
-    (SubmitUnclear, "unavailable"), (Busy, "busy"), (BadInput, "bad_input"), (NotSetUp, "not_set_up"),
-    (NotRunning, "no_session"),
+    (SubmitUnclear, "unavailable"), (Busy, "busy"), (BadInput, "bad_input"), (HubPreferred, "bad_input"),
+    (NotSetUp, "not_set_up"), (NotRunning, "no_session"),
 )
 """What a failure is called in a module's answer, for programs."""
 

@@ -82,6 +82,12 @@ options:
     type: str
     choices: [lab, notebook, nbclassic]
     default: lab
+  jupyterhub_url:
+    description:
+      - The site's JupyterHub, where a new session is better had from there. None is submitted then, and the failure
+        names the address; a session that there is can still be reached.
+    type: str
+    default: ''
   nice:
     description:
       - How far the session stands back for others on its node, from V(0), not at all, to V(19), as C(nice) counts.
@@ -290,6 +296,7 @@ _OPTIONS = {
     "idle_seconds": {"type": "int", "default": 0},
     "warn_minutes": {"type": "list", "elements": "int", "default": [30, 10, 5, 1]},
     "interface": {"type": "str", "choices": ["lab", "notebook", "nbclassic"], "default": "lab"},
+    "jupyterhub_url": {"type": "str", "default": ""},
     "nice": {"type": "int", "default": 0},
     "job": {"type": "str", "default": ""},
     "race": {"type": "str", "default": ""},
@@ -314,6 +321,7 @@ def main() -> None:
 
 
 def _have(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
+    _prefer_hub(ansible.params, layout, scheduler)
     wanted = _request(ansible.params, tls=ansible.params["tls"] or account.fact(layout, "tls", default="auto"))
     if ansible.check_mode:
         decided = session.decide(wanted, layout, scheduler)
@@ -325,6 +333,16 @@ def _have(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[
     )
     answers.expect_alive(seen, layout=layout)
     return _result(done.before, changed=done.changed, after=seen)
+
+
+def _prefer_hub(params: dict[str, Any], layout: Layout, scheduler: Scheduler) -> None:
+    """Refuse a new session where the site has a JupyterHub, whether or not the account has been set up."""
+    url = params["jupyterhub_url"]
+    if url and not session.look(layout, request.session_name(params["name"]), scheduler).is_live:
+        raise answers.HubPreferred(
+            f"{params['cluster']} has a JupyterHub, which is the better way: {url}. "
+            "To launch a session here anyway, set jupyter_session_anyway: true"
+        )
 
 
 def _await(ansible: AnsibleModule, layout: Layout, scheduler: Scheduler) -> dict[str, Any]:
