@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import shlex
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _ASIDE = re.compile(r"(?:^|\s)-[46AaCfGgKkMNnqsTtVvXxYy]*[FJ]|(?i:proxycommand|proxyjump|hostname|hostkeyalias)")
 """Options that lead to another host, or over another configuration."""
 
+_ANY_PYTHON = "/usr/bin/python3"
+
 _UNCHECKED = re.compile(r"(?i)stricthostkeychecking[= ]*(?:no|off|accept-new)|userknownhostsfile[= ]*/dev/null")
 
 
@@ -41,6 +44,7 @@ class ActionModule(AccountAction):
     _arguments: ClassVar[dict[str, Any]] = {
         "timeout_seconds": {"type": "int", "default": 60},
         "later": {"type": "bool", "default": False},
+        "pack": {"type": "str", "default": ""},
     }
 
     def _act(self, cluster: Cluster, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +52,8 @@ class ActionModule(AccountAction):
         if not cluster.local:
             self._check_connection(cluster)
             self._check_arguments(cluster)
+        if arguments["pack"] and self._is_first:
+            self._pack(arguments["pack"])
         is_later = arguments["later"] and gate.is_closed()
         if not is_later:
             gate.pass_through()
@@ -64,11 +70,19 @@ class ActionModule(AccountAction):
         """The cluster, once everything that the roles will be given has been checked too."""
         ours = ("hpc_", "jupyter_")
         refuse_odd_numbers({name: value for name, value in task_vars.items() if name.startswith(ours)})
-        self._alone = len(task_vars.get("ansible_play_hosts_all", ())) < 2
+        accounts = task_vars.get("ansible_play_hosts_all", ())
+        self._is_alone, self._is_first = len(accounts) < 2, list(accounts[:1]) == [task_vars["inventory_hostname"]]
+        self._variables = dict(task_vars)
         refused = refusal(task_vars, self._templar.template)
         if refused is not None:
             raise refused
         return super()._cluster(task_vars)
+
+    def _pack(self, module: str) -> None:
+        """Ansible keeps what it has packed, for whichever Python; the process that does it ends before this one."""
+        packed_for = {**self._variables, "ansible_python_interpreter": _ANY_PYTHON}
+        arguments: tuple[Any, ...] = (module, {}, packed_for)
+        multiprocessing.get_context("fork").Process(target=self._configure_module, args=arguments).start()
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""
@@ -117,7 +131,7 @@ class ActionModule(AccountAction):
             try:
                 return self._open(cluster, files, seconds=seconds, heard=heard)
             except ConnectFailed:
-                if is_last or self._alone or not closed_early(heard[-1]):
+                if is_last or self._is_alone or not closed_early(heard[-1]):
                     raise
 
     def _open(self, cluster: Cluster, files: Files, *, seconds: int, heard: list[str] | None = None) -> bool:

@@ -41,7 +41,6 @@ class ActionModule(Connect):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Facts that are wrong are what is wrong with the account."""
-        self._variables = dict(task_vars or {})
         try:
             return dict(super().run(tmp, task_vars))
         except AnsibleActionFail as error:

@@ -21,8 +21,6 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh import open_master
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import Files, state_directory, write
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.trust import trust
 
-_ANY_PYTHON = "/usr/bin/python3"
-
 
 class ActionModule(AccountAction):
     """Run the module, and trust the hosts of its answer."""
@@ -63,9 +61,6 @@ class ActionModule(AccountAction):
     def _gone_through(self, variables: dict[str, Any]) -> dict[str, str]:
         """What is found out behind the gate, also noted in ``variables``."""
         cluster = self._cluster(variables)
-        # Ansible keeps what it has packed, for whichever Python; that takes longer than all that comes after the gate.
-        packed_for = {**variables, "ansible_python_interpreter": _ANY_PYTHON}
-        self._configure_module(self._task.action, dict(self._task.args), packed_for)
         gate.pass_through()
         found = {} if cluster.local else self._found_by_login(cluster, write(cluster))
         variables["ansible_facts"] = {**variables.get("ansible_facts", {}), **found}

@@ -44,6 +44,11 @@ options:
       - A play that is run in another way, or that is wanted already, logs in at once.
     type: bool
     default: false
+  pack:
+    description:
+      - The module that comes next. Ansible packs it while the login goes on, once for all accounts of a play.
+    type: str
+    default: ''
 notes:
   - Play variables of the collection's playbooks let Ansible use the generated configuration, see
     P(hpc.jupyter.ssh_args#filter).

@@ -19,7 +19,7 @@ import pytest
 
 from hpc_jupyter import play as plays
 from hpc_jupyter.events import HostResult, PlayResult, Step
-from hpc_jupyter.play import Play, run
+from hpc_jupyter.play import Play, Started, run
 
 HEAD = "- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n"
 
@@ -234,3 +234,18 @@ def test_host_keys_are_checked_whatever_ansible_runner_prefers(tmp_path: Path) -
     tasks = "    - ansible.builtin.debug: {msg: \"{{ lookup('ansible.builtin.config', 'HOST_KEY_CHECKING') }}\"}\n"
     run(play(tmp_path, tasks), seen.append)
     assert [step.result["msg"] for step in seen if step.kind == "ok"] == [True]
+
+
+def test_a_play_packs_its_module_while_nobody_knows_whether_it_is_wanted(tmp_path: Path, temporary: Path) -> None:
+    tasks = (
+        "    - hpc.jupyter.connect: {later: true, pack: hpc.jupyter.session}\n"
+        "    - hpc.jupyter.session: {account: here, cluster: here, scheduler: none}\n"
+    )
+    with Started(play(tmp_path, tasks)):
+        deadline = time.monotonic() + 60
+        while not list(temporary.rglob("ansiballz_cache/*.hpc.jupyter.plugins.modules.session-*[!k]")):
+            assert time.monotonic() < deadline, "nothing was packed"
+            time.sleep(0.05)
+    while list(temporary.iterdir()):
+        assert time.monotonic() < deadline, "what was packed is left"
+        time.sleep(0.05)
