@@ -15,6 +15,7 @@ from hpc_jupyter.groups import examples as _examples
 from hpc_jupyter.groups import show as _show
 
 if TYPE_CHECKING:
+    from hpc_jupyter.connection import Link
     from hpc_jupyter.context import Context
     from hpc_jupyter.options import Connection
 
@@ -65,16 +66,15 @@ def launch(ctx: click.Context, /, account: str, **values: Any) -> Exit:
 
     wanted = checked(values, extra_variables=values["variables"], connection=_connection_of(values))
     context = _reading(ctx, values)
-    from hpc_jupyter.commands import connect as shown
-    from hpc_jupyter.commands import launch as command
-
     if values["first"]:
         from hpc_jupyter.commands import first
 
-        return shown.present(context, first.run(context, values["first"], account, wanted), wanted.connection)
+        return _present(context, first.run(context, values["first"], account, wanted), wanted.connection)
+    from hpc_jupyter.commands import launch as command
+
     command.check(account)
     _settle(context, account, values["session"])
-    return shown.present(context, command.run(context, account, wanted), wanted.connection)
+    return _present(context, command.run(context, account, wanted), wanted.connection)
 
 
 @cli.command(short_help="Connect to a session that runs already.", epilog=_examples("hpc-jupyter connect alice@lab"))
@@ -379,6 +379,13 @@ def _settle(context: Context, account: str = "", session: str = "") -> None:
         from hpc_jupyter.commands import first
 
         first.settle(context, account=account, session=session)
+
+
+def _present(context: Context, link: Link, connection: Connection) -> Exit:
+    """Show the connection in the way that was asked for, and hold it."""
+    from hpc_jupyter.commands.connect import present
+
+    return present(context, link, connection)
 
 
 def _connection_of(values: dict[str, Any]) -> Connection:

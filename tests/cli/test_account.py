@@ -37,7 +37,7 @@ def test_ansible_is_not_in_the_process_that_holds_a_forward(environment: dict[st
     script = (
         "import sys; from hpc_jupyter.account import Reading\n"
         "from hpc_jupyter import access, connection, hold, play\n"
-        "from hpc_jupyter.commands import launch\n"
+        "from hpc_jupyter.commands import launch, launching\n"
         "print(list(Reading([sys.argv[1]]).result().accounts), 'ansible' in sys.modules)"
     )
     argv = [sys.executable, "-c", script, str(tmp_path / "hosts.yml")]

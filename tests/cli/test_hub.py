@@ -8,7 +8,7 @@ import pytest
 
 from hpc_jupyter import options
 from hpc_jupyter.account import Account, Inventory, is_true
-from hpc_jupyter.commands.launch import _prefer_hub
+from hpc_jupyter.commands.launching import _prefer_hub
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Failure, exit_code
 from hpc_jupyter.exits import Exit

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 
 from hpc_jupyter import options
-from hpc_jupyter.commands import launch, stop
+from hpc_jupyter.commands import launch, launching, stop
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached
 from hpc_jupyter.events import HostResult
@@ -41,7 +41,7 @@ def test_a_launch_that_was_left_while_its_job_waits_is_known(context: Context, m
         asked.append(name)
         return HostResult(name, told={"stopped": ["default"]})
 
-    monkeypatch.setattr(launch, "finish", leave)
+    monkeypatch.setattr(launching, "finish", leave)
     monkeypatch.setattr(stop, "play", answer)
     assert stop.run_all(context, "", yes=True).lines() == ["This computer has used no account yet"]
     with pytest.raises(Detached):

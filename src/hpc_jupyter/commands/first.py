@@ -18,7 +18,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.words import describe,
 
 from hpc_jupyter import journal, options, racers
 from hpc_jupyter.access import Access, needs_setup
-from hpc_jupyter.commands import connect, launch, status
+from hpc_jupyter.commands import connect, launching, status
 from hpc_jupyter.connection import Link
 from hpc_jupyter.context import Context
 from hpc_jupyter.errors import Detached, Failure, SessionFailed, Stopped, Waiting, exit_code
@@ -196,7 +196,7 @@ class _Race:
             access = Access.to(self._context.account(name).cluster)
             installed = access.installed_version()
             if needs_setup(installed):
-                launch.set_up(self._context, name, installed)
+                launching.set_up(self._context, name, installed)
             Store(name).note(self._wanted.session)
 
     def _take(self, name: str, result: PlayResult) -> None:
