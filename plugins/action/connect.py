@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -79,10 +79,16 @@ class ActionModule(AccountAction):
         return super()._cluster(task_vars)
 
     def _pack(self, module: str) -> None:
-        """Ansible keeps what it has packed, for whichever Python; the process that does it ends before this one."""
-        packed_for = {**self._variables, "ansible_python_interpreter": _ANY_PYTHON}
-        arguments: tuple[Any, ...] = (module, {}, packed_for)
-        multiprocessing.get_context("fork").Process(target=self._configure_module, args=arguments).start()
+        """Ansible keeps what it has packed, for whichever Python; a process of its own does it, and ends then.
+
+        Nobody waits for that: Ansible begins the next task when this process has ended.
+        """
+        if os.fork():
+            return
+        try:
+            self._configure_module(module, {}, {**self._variables, "ansible_python_interpreter": _ANY_PYTHON})
+        finally:
+            os._exit(0)
 
     def _check_connection(self, cluster: Cluster) -> None:
         """Nothing in the inventory may lead Ansible around the generated ssh configuration."""
