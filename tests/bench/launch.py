@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +25,10 @@ PLAYBOOK = Row(
 )  # fmt: skip
 ROWS = (FLOOR, HAND, PEER, LOGINS, EXECUTIONS, PLAYBOOK)
 _ROUNDS = 3
-"""So many times the runs: now and then Slurm takes half a second longer, whoever it is that waits."""
+"""So many times the runs: Slurm starts jobs once a second, so a job waits for up to a second, whoever submits it."""
+
+_GOLDEN = 0.618
+"""Multiples of it are spread evenly over a second, however many there are."""
 
 
 @dataclass
@@ -33,10 +38,12 @@ class _Launches:
     desk: Desk
     visits: list[Visits] = field(default_factory=list)
     submitted: list[float] = field(default_factory=list)
+    turns: collections.Counter[str] = field(default_factory=collections.Counter)
     played: Timed | None = None
 
     def ours(self) -> float:
         self.desk.clear()
+        self._await_part("ours")
         with self.desk.visits() as counted:
             took = self.desk.answered(self.desk.ours("launch", "alice@lab", "--no-browser"))
         self.visits += counted
@@ -44,6 +51,7 @@ class _Launches:
 
     def floor(self) -> float:
         self.desk.clear()
+        self._await_part("floor")
         took = self.desk.floor()
         self.submitted.append(took.at("floor ready") - took.at("floor connected"))
         return took.seconds
@@ -60,6 +68,7 @@ class _Launches:
 
     def _over_a_login(self, playbook: str) -> Timed:
         self.desk.person.cli("login", "alice@lab")
+        self._await_part(playbook)
         return self.desk.ended(self.desk.playbook(playbook))
 
     def turn(self, contestant: Callable[[], Timed]) -> Callable[[], float]:
@@ -67,9 +76,20 @@ class _Launches:
 
         def take() -> float:
             self.desk.clear()
+            self._await_part(contestant.__name__)
             return contestant().seconds
 
         return take
+
+
+    def _await_part(self, whose: str) -> None:
+        """Wait for the part of a second at which everybody begins in this round.
+
+        A cluster is clear again once Slurm has had its turn: whoever begins then waits for the next one always as long.
+        """
+        part = self.turns[whose] * _GOLDEN % 1
+        self.turns[whose] += 1
+        time.sleep((part - time.time()) % 1)
 
 
 def measure(places: Places) -> Iterator[Result]:
