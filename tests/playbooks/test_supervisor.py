@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.module_utils import children, leftovers, probe, record
+from ansible_collections.hpc.jupyter.plugins.module_utils import children, jupyter, leftovers, probe, record
 from ansible_collections.hpc.jupyter.plugins.module_utils.schedulers import by_name
 
 from tests.session_site import Site, processes_of, wait_for
@@ -368,6 +368,13 @@ def test_jupyterlab_does_not_run_yarn_to_start_and_kernels_have_path_as_it_was(u
     plain = {"HOME": str(up.home), "PATH": f"{up.home}/programs:/usr/bin:/bin"}
     subprocess.run(argv, env=plain, cwd=up.layout.root, timeout=60, check=True, stdout=subprocess.DEVNULL)
     assert "yarn" in ran.read_text(), "JupyterLab does that no more, so that there is nothing to keep it from"
+
+
+def test_what_jupyterlab_leaves_is_collected_once_it_is_loaded(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "told.py").write_text("import gc; print(gc.isenabled(), gc.get_freeze_count() > 0)\n")
+    argv = [str(python), "-c", jupyter._QUICKLY, "told"]
+    done = subprocess.run(argv, cwd=tmp_path, timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout == "True True\n"
 
 
 def _kernels(site: Site) -> list[int]:
