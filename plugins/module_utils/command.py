@@ -17,10 +17,8 @@ from typing import Any, Callable, NoReturn, Sequence
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import (
     idle,
-    leftovers,
     reach,
     session,
-    stopping,
     wishes,
     words,
 )
@@ -47,6 +45,8 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.verbs import (
     option,
     tell,
 )
+
+# Somebody waits for the answer to ``attach``, and most others need little: what one verb alone needs is imported there.
 
 _STOP_SECONDS = 60.0
 _TURN_SECONDS = 120.0
@@ -231,6 +231,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import stopping
+
     account = account_here()
     name = name_of(options)
     done = stopping.stop(account.layout, name, account.scheduler, seconds=_STOP_SECONDS)
@@ -240,6 +242,8 @@ def _stop(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
+    from ansible_collections.hpc.jupyter.plugins.module_utils import leftovers
+
     account = account_here()
     if options.session:
         raise BadInput("session", "clean is for all that is dead", hint="Leave it out")

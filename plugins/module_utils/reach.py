@@ -14,7 +14,6 @@ from dataclasses import asdict
 
 from ansible_collections.hpc.jupyter.plugins.module_utils import asking, following, race, session
 from ansible_collections.hpc.jupyter.plugins.module_utils import record as rec
-from ansible_collections.hpc.jupyter.plugins.module_utils import step as steps
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput, HpcJupyterError
 from ansible_collections.hpc.jupyter.plugins.module_utils.interfaces import page_of
 from ansible_collections.hpc.jupyter.plugins.module_utils.plan import View
@@ -71,6 +70,8 @@ def _offered(account: Account, name: str, way: str) -> dict[str, object]:
 
 def step(options: argparse.Namespace) -> int:
     """Become the step that runs the session's own sshd: for a ProxyCommand, over standard input and output."""
+    from ansible_collections.hpc.jupyter.plugins.module_utils import step as steps
+
     account = account_here()
     key, permit = steps.check_key(options.key), [steps.port(value) for value in options.permit]
     files = account.layout.session(name_of(options))
