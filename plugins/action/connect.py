@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
 import shlex
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NoReturn
 
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
@@ -53,15 +54,17 @@ class ActionModule(AccountAction):
         if not cluster.local:
             self._check_connection(cluster)
             self._check_arguments(cluster)
-        if arguments["pack"] and self._is_first:
-            self._pack(arguments["pack"])
         is_later = arguments["later"] and gate.is_closed()
-        if not is_later:
-            gate.pass_through()
-        if cluster.local or is_later:
-            return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
+        with self._packing(arguments["pack"] if self._is_first else "", is_waited_for=not is_later):
+            if not is_later:
+                gate.pass_through()
+            if cluster.local or is_later:
+                return {"cluster": cluster.to_dict(), "opened": False, "ssh_config": ""}
+            return self._logged_in(cluster, seconds=arguments["timeout_seconds"])
+
+    def _logged_in(self, cluster: Cluster, *, seconds: int) -> dict[str, Any]:
         files = write(cluster)
-        opened = self._open_in_turn(cluster, files, seconds=arguments["timeout_seconds"])
+        opened = self._open_in_turn(cluster, files, seconds=seconds)
         return {
             "cluster": cluster.to_dict(), "opened": opened, "ssh_config": files.config,
             "ansible_facts": self._python(cluster, files),
@@ -79,16 +82,29 @@ class ActionModule(AccountAction):
             raise refused
         return super()._cluster(task_vars)
 
-    def _pack(self, module: str) -> None:
-        """Ansible keeps what it has packed, for whichever Python; a process of its own does it, and ends then.
+    @contextlib.contextmanager
+    def _packing(self, module: str, *, is_waited_for: bool) -> Iterator[None]:
+        """Ansible keeps what it has packed: a process of its own does that meanwhile.
 
-        Nobody waits for that: Ansible begins the next task when this process has ended.
+        In front of a gate nobody waits for it: Ansible begins the next task only when this process has ended, and that
+        task has to get ready, too.
         """
-        if os.fork():
-            return
-        gc.disable()  # it ends before there is anything to collect; looking takes a third of its time
+        process = os.fork() if module else None
+        if process == 0:
+            self._pack(module)
         try:
-            self._configure_module(module, {}, {**self._variables, "ansible_python_interpreter": _ANY_PYTHON})
+            yield
+        finally:
+            if process and is_waited_for:
+                os.waitpid(process, 0)
+
+    def _pack(self, module: str) -> NoReturn:
+        """For whichever Python; whoever needs it and does not find it packs it again, and tells why that fails."""
+        gc.disable()  # this process ends before there is anything to collect; looking takes a third of its time
+        try:
+            with gate.kept() as is_kept:
+                if is_kept:
+                    self._configure_module(module, {}, {**self._variables, "ansible_python_interpreter": _ANY_PYTHON})
         finally:
             os._exit(0)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import HpcJupyterError
@@ -22,12 +23,15 @@ VARIABLE = "HPC_JUPYTER_GATE"
 """Tells the play where its gate is; where it is not set there is none."""
 
 _OPEN = b"open"
+_KEPT = ".kept"
+_AGAIN_SECONDS = 0.02
 
 
 @contextlib.contextmanager
 def closed(path: str) -> Iterator[Callable[[], None]]:
     """Make a gate at ``path``, to be opened by calling what this yields."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor = _made(path)
+    os.close(_made(path + _KEPT))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
@@ -38,6 +42,47 @@ def closed(path: str) -> Iterator[Callable[[], None]]:
         yield open_it
     finally:
         os.close(descriptor)
+
+
+def _made(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[bool]:
+    """Keep the directory of the play's gate: whoever started the play does not remove it meanwhile.
+
+    ``False`` where that has happened. A process of the play may outlive it, and what it writes would be left.
+    """
+    path = os.environ.get(VARIABLE)
+    with contextlib.ExitStack() as stack:
+        is_kept = True
+        if path:
+            try:
+                stream = stack.enter_context(open(path + _KEPT, "rb"))
+                fcntl.flock(stream, fcntl.LOCK_SH)
+                is_kept = os.fstat(stream.fileno()).st_nlink > 0
+            except FileNotFoundError:
+                is_kept = False
+        yield is_kept
+
+
+@contextlib.contextmanager
+def let_go(path: str, *, seconds: float) -> Iterator[None]:
+    """Wait until nobody has what belongs to the gate at ``path`` ``kept``, for ``seconds`` at the most.
+
+    Until the end of this nobody can keep it anew; who waits to do so learns what has become of it.
+    """
+    deadline = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            stream = stack.enter_context(open(path + _KEPT, "rb"))
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(_AGAIN_SECONDS)
+        yield
 
 
 def is_there() -> bool:

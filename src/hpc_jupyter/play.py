@@ -207,7 +207,8 @@ def _private_directory() -> Iterator[Path]:
 def _remove(path: Path) -> None:
     """Also where a worker of an Ansible that was killed still writes; it is in a session of its own, and ends soon."""
     deadline = time.monotonic() + _GRACE_SECONDS
-    shutil.rmtree(path, ignore_errors=True)
+    with gate.let_go(str(path / _GATE), seconds=_GRACE_SECONDS):
+        shutil.rmtree(path, ignore_errors=True)
     while path.exists() and time.monotonic() < deadline:
         time.sleep(_AGAIN_SECONDS)
         shutil.rmtree(path, ignore_errors=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
 
 from hpc_jupyter import play as plays
 from hpc_jupyter.events import HostResult, PlayResult, Step
@@ -227,6 +228,29 @@ def test_nothing_is_left_by_workers_that_outlive_their_ansible(temporary: Path) 
     assert list(temporary.iterdir()) == []
     worker.join(timeout=10)
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.rows("T20")
+def test_what_still_packs_is_waited_for(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    packed: list[bool] = []
+
+    def pack() -> None:
+        with gate.kept() as is_kept:
+            begun.set()
+            time.sleep(0.3)
+            (mine / "cache").mkdir()
+            packed.append(is_kept)
+
+    with plays._private_directory() as mine, gate.closed(str(mine / "gate")):
+        monkeypatch.setenv(gate.VARIABLE, str(mine / "gate"))
+        worker = threading.Thread(target=pack)
+        worker.start()
+        begun.wait(10)
+    assert (packed, list(temporary.iterdir())) == ([True], [])
+    with gate.kept() as is_kept:
+        assert not is_kept
+    worker.join(timeout=10)
 
 
 def test_host_keys_are_checked_whatever_ansible_runner_prefers(tmp_path: Path) -> None:
