@@ -167,6 +167,8 @@ def test_a_gate_that_is_gone_or_was_left_lets_nobody_through(tmp_path: Path, mon
         gate.pass_through()
     os.unlink(path)
     assert not gate.is_closed()
+    path = str(tmp_path / "another")
+    monkeypatch.setenv(gate.VARIABLE, path)
     with gate.closed(path) as open_it:
         assert gate.is_closed()
         open_it()
