@@ -55,7 +55,7 @@ class ActionModule(AccountAction):
             self._check_connection(cluster)
             self._check_arguments(cluster)
         is_later = arguments["later"] and gate.is_closed()
-        with self._packing(arguments["pack"] if self._is_first else "", is_waited_for=not is_later):
+        with self._packing(arguments["pack"] if self._is_first else ""):
             if not is_later:
                 gate.pass_through()
             if cluster.local or is_later:
@@ -83,20 +83,21 @@ class ActionModule(AccountAction):
         return super()._cluster(task_vars)
 
     @contextlib.contextmanager
-    def _packing(self, module: str, *, is_waited_for: bool) -> Iterator[None]:
+    def _packing(self, module: str) -> Iterator[None]:
         """Ansible keeps what it has packed: a process of its own does that meanwhile.
 
-        In front of a gate nobody waits for it: Ansible begins the next task only when this process has ended, and that
-        task has to get ready, too.
+        The next task waits for it, once that is ready itself; Ansible begins it only when this process has ended. Where
+        none is to follow, nothing may be packed after the end.
         """
         process = os.fork() if module else None
         if process == 0:
             self._pack(module)
         try:
             yield
-        finally:
-            if process and is_waited_for:
+        except BaseException:
+            if process:
                 os.waitpid(process, 0)
+            raise
 
     def _pack(self, module: str) -> NoReturn:
         """For whichever Python; whoever needs it and does not find it packs it again, and tells why that fails."""
