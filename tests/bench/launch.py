@@ -81,7 +81,6 @@ class _Launches:
 
         return take
 
-
     def _await_part(self, whose: str) -> None:
         """Wait for the part of a second at which everybody begins in this round.
 

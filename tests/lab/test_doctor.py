@@ -52,7 +52,7 @@ def test_a_healthy_account_and_its_session(alice: Laptop) -> None:
     assert found["jupyter"][0]["text"].startswith("JupyterLab 4.")
     assert "session default on c" in found["route"][0]["text"]
     assert "node" in found["route"][0]["text"]
-    assert [line for line in alice.listing().splitlines() if line not in before] == []
+    assert sorted({*alice.listing().splitlines()} ^ {*before}) == []
     ticket = client.read("/home/alice/ticket.txt")
     assert "alice" not in ticket
     assert "login host login lets user1 in by publickey" in ticket
