@@ -286,9 +286,9 @@ def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
 
 def _command_lines_with(text: str) -> list[str]:
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
         found += [line] if text in line else []

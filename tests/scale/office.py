@@ -249,9 +249,9 @@ def _passed(lines: Sequence[str], task: str) -> int:
 def _used(host: RunningHost) -> float:
     """Seconds of processors that a host's processes have used, with those of theirs that have ended."""
     ticks = 0
-    for stat_file in (host.root / "proc").glob("[0-9]*/stat"):
+    for process in (host.root / "proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            ticks += sum(map(int, stat_file.read_text().rpartition(")")[2].split()[11:15]))
+            ticks += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:15]))
     return ticks / _TICKS
 
 
