@@ -78,15 +78,15 @@ def _module(name: str, module: str, *arguments: str, seconds: int) -> Part:
 # The longest first, so that none is left alone at the end.
 PARTS = (
     _pytest("lab", seconds=3000, root=True),
-    _pytest("sites", seconds=2700, root=True),
-    _pytest("playbooks", seconds=3000),
     _pytest("cli", seconds=2400),
+    _pytest("playbooks", seconds=3000),
+    _pytest("sites", seconds=2700, root=True),
     _module("units", "ansible_test", "units", seconds=1200),
     _module("sanity", "ansible_test", "sanity", seconds=1200),
+    _pytest("browser", seconds=900, root=True),
+    _module("lint", "lint", seconds=900),
     _pytest("package", seconds=900),
     _pytest("properties", seconds=600),
-    _module("lint", "lint", seconds=900),
-    _pytest("browser", seconds=900, root=True),
     _pytest("chaos", seconds=4 * 3600, root=True, long=True),
     _pytest("scale", seconds=4 * 3600, root=True, long=True),
 )
