@@ -16,6 +16,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.layout import VERSION
 
 from tests.jupyter_env import jupyter_python
 from tests.playbooks.plays import NAME, Home, Played
+from tests.session_site import processes_of
 from tests.wheelhouse import wheelhouse
 
 PASSWORD = "canary-Zq7-orse battery"
@@ -273,7 +274,7 @@ def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
         play = subprocess.Popen(command, cwd=home.path, env=home.environment(), stdout=stream, stderr=stream)
         deadline = time.monotonic() + 200
         while play.poll() is None and time.monotonic() < deadline:
-            seen += _command_lines_with("canary-Zq7")
+            seen += processes_of("canary-Zq7")
             time.sleep(0.02)
     assert play.wait(timeout=5) == 0, out.read_text()
     assert seen == []
@@ -282,14 +283,3 @@ def test_the_password_is_nowhere_but_in_its_owners_file(home: Home) -> None:
         assert secret not in out.read_bytes()
         holding = {path for path in home.path.rglob("*") if path.is_file() and secret in path.read_bytes()}
         assert holding == (set() if secret == b"canary-Zq7" else {home.server / "jupyter_server_config.json"})
-
-
-def _command_lines_with(text: str) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        found += [line] if text in line else []
-    return found
