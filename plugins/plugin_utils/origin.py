@@ -16,8 +16,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 _DEFAULTS = "/defaults/main.yml"
 _NUMBER = re.compile(r"-?[0-9][0-9A-Za-z_:]*")
 _VAULT = b"$ANSIBLE_VAULT;"
-_SECRET = ("_password", "_password_hash", "_passphrase")
-"""How the names of what nobody may read end."""
+_SECRETS = ("_password", "_password_hash", "_passphrase")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the variable's value may be in no message; what is wrong with it is said without it."""
+    return name.endswith(_SECRETS)
 
 
 def origins(variables: Mapping[str, Any]) -> dict[str, str]:
@@ -72,7 +76,7 @@ def refuse_odd_numbers(variables: Mapping[str, Any]) -> None:
     except ImportError:
         return
     for name, value in variables.items():
-        if name.endswith(_SECRET):  # what is wrong with it is said without it
+        if is_secret(name):
             continue
         for number in _numbers(value):
             text = _written(Origin.get_tag(number))

@@ -20,7 +20,12 @@ from typing import Any
 import yaml
 from ansible_collections.hpc.jupyter.plugins.module_utils import idle, interfaces, race, request
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import check_secrecy, origins, refuse_odd_numbers
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.origin import (
+    check_secrecy,
+    is_secret,
+    origins,
+    refuse_odd_numbers,
+)
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.password import check_hash, check_password
 
 PREFIX = "jupyter_"
@@ -186,7 +191,7 @@ def _check_keys(name: str, item: Mapping[str, Any], options: Mapping[str, Mappin
 
 def _wrong(name: str, value: Any, what: str, *, inside: bool = False) -> BadInput:
     # A secret that YAML took for something else is a secret all the same.
-    shown = "it" if name in SECRETS or "password" in name else repr(value)
+    shown = "it" if is_secret(name) else repr(value)
     hint = "Write it in quotes" if what == "text" else ""
     return BadInput(name, f"{shown} is not {what}" + (", as each item must be" if inside else ""), hint=hint)
 
