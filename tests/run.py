@@ -26,7 +26,7 @@ from tests import figures, machine, rows
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".build" / "test-output"
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 4
 TAIL_LINES = 60
 PATIENCE_SECONDS = 30
 """How long a part may take to clean up once it was told to end."""
