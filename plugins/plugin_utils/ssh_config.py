@@ -24,12 +24,6 @@ from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 OWN_CONFIGS = ("~/.ssh/config", "/etc/ssh/ssh_config")
 """Included after what must hold: identities, agents, hardware keys and certificates stay the person's."""
 
-BY_NC = "exec nc -w 600 %h %p"
-"""Passes a connection on. Most an nc goes on when its input has ended: once an ssh was killed, the nc that it spoke
-through would stay on the gateway, and the ssh that started that here. An ssh that lives says something every 10
-seconds, and gives up after 180; what says nothing for so long is dead.
-"""
-
 _CONTROL_LIMIT_BYTES = 90
 _HOP_SECONDS = 20
 _LATER_HOP_SECONDS = 240
@@ -215,7 +209,7 @@ def relay_command(cluster: Cluster, index: int, *, config: str) -> str:
     """The command whose input and output are the connection from the gateway at ``index`` to the next hop."""
     alias = gateway_alias(cluster, index)
     if cluster.gateways[index].relay == "nc":
-        return f"ssh -F '{config}' -T -- {alias} {BY_NC}"
+        return f"ssh -F '{config}' -T -- {alias} exec nc %h %p"
     return f"ssh -F '{config}' -W '[%h]:%p' -- {alias}"
 
 

@@ -13,7 +13,7 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.module_utils.request import Resources
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.route import first_port
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import BY_NC, gateway_alias, pinned
+from ansible_collections.hpc.jupyter.plugins.plugin_utils.ssh_config import gateway_alias, pinned
 
 CONFIG, WINDOWS_CONFIG = "ssh_config", "ssh_config_windows"
 CERTIFICATE = "ca.pem"
@@ -58,7 +58,7 @@ class Hop:
     def proxy(self, *, ssh: str, config: str) -> str:
         """What connects to this hop; ProxyJump would not find ssh on Windows, and cannot pass by ``nc``."""
         if self.relay == "nc":
-            return f"{ssh} -T -F {config} {self.through} {BY_NC}"
+            return f"{ssh} -T -F {config} {self.through} exec nc %h %p"
         return f"{ssh} -F {config} -W [%h]:%p {self.through}"
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh, ssh_config
+from ansible_collections.hpc.jupyter.plugins.plugin_utils import ssh
 from ansible_collections.hpc.jupyter.plugins.plugin_utils.cluster import Gateway
-from ansible_collections.hpc.jupyter.plugins.plugin_utils.control import master_pid
 
 from tests.cli.ssh_servers import GATE, LOGIN, ME, WRONG, Server, Way, free_port, make_keys
-from tests.session_site import processes_of, wait_for
 
 LOGIN_ONLY = ["AllowTcpForwarding no", "LogLevel VERBOSE"]
 THIRD = "127.0.0.3"
@@ -78,17 +74,6 @@ def test_nc_in_the_middle_of_several_gateways(closed: Way, middle: Server, secon
     assert closed.open()
     assert ssh.run_remote(closed.cluster, closed.files, ["echo", "inside"]).stdout == "inside\n"
     assert (logins(closed.gate), logins(middle)) == (1, 1)
-
-
-def test_nothing_stays_of_a_way_by_nc_whose_ssh_was_killed(closed: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_config, "BY_NC", "exec nc -w 4 %h %p")
-    closed.write(gateways=(by_nc(closed.gate),))
-    assert closed.open()
-    here, there = closed.files.directory, f"nc -w 4 {LOGIN} {closed.login.port}"
-    assert processes_of(here)
-    assert processes_of(there)
-    os.kill(master_pid(closed.files.control), signal.SIGKILL)
-    wait_for(lambda: not processes_of(here) + processes_of(there), seconds=40)
 
 
 def test_pins_hold_behind_nc(closed: Way) -> None:

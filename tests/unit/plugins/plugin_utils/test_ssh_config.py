@@ -191,7 +191,7 @@ def test_a_relay_keeps_to_the_configuration_of_whoever_asked(tmp_path: Path, whi
         return [line for line in told.stdout.splitlines() if line.startswith(keys)]
 
     batch = "batchmode yes" if which == "batch_config" else "batchmode no"
-    relay = f"proxycommand ssh -F '{path}' -T -- lab-gateway-%d exec nc -w 600 %%h %%p"
+    relay = f"proxycommand ssh -F '{path}' -T -- lab-gateway-%d exec nc %%h %%p"
     assert sorted(way("lab-gateway-1")) == [batch, "hostname gate"]
     assert sorted(way("lab-gateway-2")) == [batch, "hostname second", relay % 1]
     assert sorted(way("lab-gateway-3")) == [batch, "hostname third", "proxyjump lab-gateway-2"]
