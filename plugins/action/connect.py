@@ -10,9 +10,11 @@ import gc
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
+from ansible import constants
 from ansible_collections.hpc.jupyter.plugins.filter.ssh_args import ssh_args
 from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 from ansible_collections.hpc.jupyter.plugins.plugin_utils import gate
@@ -89,7 +91,9 @@ class ActionModule(AccountAction):
         The next task waits for it, once that is ready itself; Ansible begins it only when this process has ended. Where
         none is to follow, nothing may be packed after the end.
         """
-        process = os.fork() if module else None
+        process = None
+        with contextlib.suppress(OSError):  # as many processes as there may be: the next task packs by itself
+            process = os.fork() if module else None
         if process == 0:
             self._pack(module)
         try:
@@ -103,7 +107,7 @@ class ActionModule(AccountAction):
         """For whichever Python; whoever needs it and does not find it packs it again, and tells why that fails."""
         gc.disable()  # this process ends before there is anything to collect; looking takes a third of its time
         try:
-            with gate.kept() as is_kept:
+            with gate.kept() as is_kept, _not_made_anew(constants.DEFAULT_LOCAL_TMP):
                 if is_kept:
                     self._configure_module(module, {}, {**self._variables, "ansible_python_interpreter": _ANY_PYTHON})
         finally:
@@ -169,6 +173,17 @@ class ActionModule(AccountAction):
             return open_master(
                 cluster, files, askpass=askpass, once=True, timeout_seconds=seconds, instead_of=stale, heard=heard
             )
+
+
+@contextlib.contextmanager
+def _not_made_anew(path: str) -> Iterator[None]:
+    """An Ansible that ends meanwhile removes the directory; what is written then would make another one, and stay."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield
+    finally:
+        if not os.fstat(descriptor).st_nlink:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _words(arguments: object) -> str:

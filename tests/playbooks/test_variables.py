@@ -13,6 +13,7 @@ import yaml
 from tests.jupyter_env import jupyter_python
 from tests.machine import ROOT
 from tests.playbooks.plays import NAME, Home, Played
+from tests.session_site import processes_of, wait_for
 
 ENTRIES = ("launch", "stop", "status", "logs", "clean", "restart")
 """The last one fails where there is no session."""
@@ -106,7 +107,7 @@ def test_a_misspelt_variable_of_any_role_is_refused(home: Home) -> None:
     [connects] = yaml.safe_load((ROOT / "roles/jupyter_session/tasks/preflight.yml").read_text())
     assert "hpc.jupyter.connect" in connects
     for tasks in set((ROOT / "roles/jupyter_session/tasks").glob("*.yml")) - {
-        ROOT / f"roles/jupyter_session/tasks/{part}.yml" for part in ("preflight", "hub", "doctor")
+        ROOT / f"roles/jupyter_session/tasks/{part}.yml" for part in ("preflight", "doctor")
     }:
         assert yaml.safe_load(tasks.read_text())[0]["ansible.builtin.import_tasks"] == "preflight.yml", tasks
     for name, close in (("jupyter_session_tmie", "jupyter_session_time"), ("jupyter_access_kye", "jupyter_access_key")):
@@ -151,6 +152,13 @@ def test_what_is_written_wrong_is_told_by_the_first_task_with_its_place(home: Ho
         assert not message or f"{file}:2: {message.replace('FILE', file)}" in played.out, played.out
         assert (f"ok: [{name}]" in played.out) == (not message)
     assert "canary-Zq7" not in played.out
+
+
+def test_nothing_is_left_of_a_play_that_fails_while_its_module_is_packed(home: Home) -> None:
+    played = home.play("launch.yml", jupyter_session_time="{{ typo }}")
+    assert "'typo' is undefined" in played.out
+    wait_for(lambda: not processes_of(str(home.path)))
+    assert list((home.path / ".ansible/tmp").iterdir()) == []
 
 
 def test_a_new_session_is_better_had_from_the_sites_jupyterhub(home: Home) -> None:
