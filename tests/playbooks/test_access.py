@@ -106,6 +106,8 @@ def test_a_session_is_stopped_before_its_account_goes(home: Home) -> None:
     theirs = [home.path / name for name in names]  # Ansible's and Jupyter's own
     assert home.play("onboard.yml", **_existing()).code == 0
     assert home.play("launch.yml").code == 0
+    joined = home.play("launch.yml", hpc_jupyterhub_url="https://hub.example.org/x")  # better only for a new one
+    assert (joined.code, joined.changed) == (0, 0), joined.out
     done = home.play("offboard.yml", "--diff")
     assert done.code == 0, done.out
     assert "+session default: ended" in done.out
