@@ -35,14 +35,9 @@ def make_ready(*, root_needed: Sequence[str]) -> str:
 
 
 def end_in_order() -> None:
-    """Ctrl-C, which a shell ignores in its background, SIGTERM and a closed terminal end what we have started, too.
-
-    Under nohup a closed terminal does not; what is tested hears SIGHUP all the same, as an ssh does that ends another.
-    """
+    """Ctrl-C, which a shell ignores for those in its background, and SIGTERM alike end what we have started, too."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    signal.signal(signal.SIGHUP, (lambda _number, _frame: None) if is_nohup else signal.default_int_handler)
 
 
 def _lab_packages() -> list[str]:

@@ -95,6 +95,7 @@ PARTS = (
 def main(names: Sequence[str]) -> int:
     """Run the parts called ``names``, or all but the long ones; 0 when every one passed."""
     machine.end_in_order()
+    _end_with_the_terminal()
     unknown = sorted(set(names) - {part.name for part in PARTS})
     if unknown:
         print(f"no such part: {', '.join(unknown)}. There are: {', '.join(part.name for part in PARTS)}")
@@ -112,6 +113,14 @@ def main(names: Sequence[str]) -> int:
     if "chaos" in names or (not names and _reports_are_complete()):
         rows.main()
     return _report(outcomes, skipped)
+
+
+def _end_with_the_terminal() -> None:
+    """Parts are in sessions of their own, and would go on. Under nohup they are to, but not deaf to SIGHUP themselves:
+    by it an ssh ends the one that it goes through.
+    """
+    is_to_go_on = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    signal.signal(signal.SIGHUP, (lambda *_: None) if is_to_go_on else signal.default_int_handler)
 
 
 def _reports_are_complete() -> bool:
