@@ -68,7 +68,7 @@ def await_answer(told: Told, *, deadline: float) -> bool:
 
 def await_end(told: Told, *, deadline: float) -> bool:
     """Whether it ended well in time; a wait of Python's that has a limit looks only every 0.05 seconds."""
-    limit = threading.Timer(deadline - time.monotonic(), told.process.kill)
+    limit = threading.Timer(deadline - time.monotonic(), stop, [told.process])
     limit.start()
     try:
         return told.process.wait() == 0
