@@ -16,12 +16,12 @@ from ansible_collections.hpc.jupyter.plugins.module_utils.errors import BadInput
 _DEFAULTS = "/defaults/main.yml"
 _NUMBER = re.compile(r"-?[0-9][0-9A-Za-z_:]*")
 _VAULT = b"$ANSIBLE_VAULT;"
-_SECRETS = ("_password", "_password_hash", "_passphrase")
+_SECRET_ENDINGS = ("_password", "_password_hash", "_passphrase")
 
 
 def is_secret(name: str) -> bool:
     """Whether the variable's value may be in no message; what is wrong with it is said without it."""
-    return name.endswith(_SECRETS)
+    return name.endswith(_SECRET_ENDINGS)
 
 
 def origins(variables: Mapping[str, Any]) -> dict[str, str]:
